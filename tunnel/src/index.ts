@@ -1,0 +1,3 @@
+export * from './wire.ts';
+export type * from './hub/backend.ts';
+export type * from './agent/handler.ts';
