@@ -19,23 +19,25 @@ export interface Flag {
 
 export type FlagTable = Readonly<Record<string, Flag>>;
 
-type ValueOf<F extends Flag> = F['type'] extends 'number'
-  ? number
-  : F['type'] extends 'boolean'
-    ? boolean
-    : F['type'] extends 'list'
-      ? readonly string[]
-      : F['oneOf'] extends readonly (infer V)[]
-        ? V
-        : string;
+type ValueOf<F> = F extends { readonly type: infer K; readonly oneOf?: infer O }
+  ? K extends 'number'
+    ? number
+    : K extends 'boolean'
+      ? boolean
+      : K extends 'list'
+        ? readonly string[]
+        : O extends readonly (infer V)[]
+          ? V
+          : string
+  : never;
+
+type Always =
+  | { readonly default: string | number | boolean }
+  | { readonly required: true }
+  | { readonly type: 'list' | 'boolean' };
 
 export type FlagValues<T extends FlagTable> = {
-  readonly [K in keyof T]: T[K] extends
-    | { readonly default: unknown }
-    | { readonly required: true }
-    | { readonly type: 'list' | 'boolean' }
-    ? ValueOf<T[K]>
-    : ValueOf<T[K]> | undefined;
+  readonly [K in keyof T]: T[K] extends Always ? ValueOf<T[K]> : ValueOf<T[K]> | undefined;
 };
 
 export interface ParsedFlags<T extends FlagTable> {
@@ -68,7 +70,7 @@ export function parseFlags<const T extends FlagTable>(
   }
   const mistakes: string[] = [];
   const values = Object.entries(table).map(([name, flag]) => {
-    const given = parsed.values[name] ?? flag.default;
+    const given = (parsed.values[name] ?? flag.default) as Given;
     return [name, valueOf(name, flag, given, mistakes)] as const;
   });
   if (mistakes.length > 0) throw new TerminalError('InvalidFlags', mistakes.join('; '));
@@ -78,18 +80,21 @@ export function parseFlags<const T extends FlagTable>(
   };
 }
 
-function valueOf(name: string, flag: Flag, given: unknown, mistakes: string[]): unknown {
+type Given = string | number | boolean | readonly string[] | undefined;
+
+function valueOf(name: string, flag: Flag, given: Given, mistakes: string[]): unknown {
   if (given === undefined) {
     if (flag.required) mistakes.push(`--${name} is required: ${flag.description}`);
     return flag.type === 'list' ? [] : flag.type === 'boolean' ? false : undefined;
   }
   if (flag.type === 'number') {
     const number = Number(given);
-    if (!Number.isFinite(number)) mistakes.push(`--${name} wants a number, not '${String(given)}'`);
+    if (!Number.isFinite(number))
+      mistakes.push(`--${name} wants a number, not '${given.toString()}'`);
     return number;
   }
   if (flag.oneOf && !flag.oneOf.includes(given as string))
-    mistakes.push(`--${name} wants one of ${flag.oneOf.join(', ')}, not '${String(given)}'`);
+    mistakes.push(`--${name} wants one of ${flag.oneOf.join(', ')}, not '${given.toString()}'`);
   return given;
 }
 
