@@ -1,8 +1,7 @@
 /** App: what to run, without saying where. An AppInst runs it somewhere. */
 import { z } from 'zod';
 import {
-  cel,
-  type CelRule,
+  rules,
   conditions,
   dnsLabel,
   duration,
@@ -51,26 +50,31 @@ export const appPort = z
       .optional()
       .describe('Active check by the load balancer: every 2 s, three misses.'),
   })
-  .meta(
-    cel(
+  .apply(
+    rules(
       {
         rule: '!has(self.endPort) || self.endPort >= self.port',
         message: 'endPort must not be less than port',
+        holds: (port) => port.endPort === undefined || port.endPort >= port.port,
         fieldPath: '.endPort',
       },
       {
         rule: '!has(self.endPort) || self.endPort - self.port < 1000',
         message: 'a range has 1000 ports at most',
+        holds: (port) => port.endPort === undefined || port.endPort - port.port < 1000,
         fieldPath: '.endPort',
       },
       {
         rule: "!has(self.healthCheck) || !has(self.healthCheck.path) || self.healthCheck.type == 'HTTP'",
         message: 'healthCheck.path needs healthCheck.type HTTP',
+        holds: ({ healthCheck }) => !healthCheck?.path || healthCheck.type === 'HTTP',
         fieldPath: '.healthCheck',
       },
       {
         rule: "!has(self.healthCheck) || self.protocol != 'UDP' || self.healthCheck.type == 'None'",
         message: "a UDP port has no active check: its health is the container's own",
+        holds: ({ healthCheck, protocol }) =>
+          !healthCheck || protocol !== 'UDP' || healthCheck.type === 'None',
         fieldPath: '.healthCheck',
       },
     ),
@@ -83,10 +87,21 @@ export const reservedPorts = {
   UDP: [53, 4789, 7946],
 } as const;
 
-const noOverlap: CelRule = {
+/** Pairwise: no port of one service may be named twice for one transport. */
+const noOverlap = rules<z.ZodArray<typeof appPort>>({
   rule: "self.all(a, self.exists_one(b, (a.protocol == 'UDP') == (b.protocol == 'UDP') && (has(a.service) ? a.service : '') == (has(b.service) ? b.service : '') && a.port <= (has(b.endPort) ? b.endPort : b.port) && b.port <= (has(a.endPort) ? a.endPort : a.port)))",
   message: 'two ports overlap: each port of one protocol may be named once',
-};
+  holds: (ports) => ports.every((a) => ports.filter((b) => overlap(a, b)).length === 1),
+});
+
+function overlap(a: AppPort, b: AppPort): boolean {
+  return (
+    (a.protocol === 'UDP') === (b.protocol === 'UDP') &&
+    a.service === b.service &&
+    a.port <= (b.endPort ?? b.port) &&
+    b.port <= (a.endPort ?? a.port)
+  );
+}
 
 const envName = z
   .string()
@@ -148,10 +163,11 @@ export const appSpec = z
               .optional()
               .describe('Takes the value from a Secret of the namespace.'),
           })
-          .meta(
-            cel({
+          .apply(
+            rules({
               rule: 'has(self.value) != has(self.secretKeyRef)',
               message: 'exactly one of value and secretKeyRef is wanted',
+              holds: (entry) => (entry.value === undefined) !== (entry.secretKeyRef === undefined),
             }),
           ),
       )
@@ -182,10 +198,11 @@ export const appSpec = z
               .optional()
               .describe('Takes the content from a Secret of the namespace.'),
           })
-          .meta(
-            cel({
+          .apply(
+            rules({
               rule: 'has(self.content) != has(self.secretKeyRef)',
               message: 'exactly one of content and secretKeyRef is wanted',
+              holds: (file) => (file.content === undefined) !== (file.secretKeyRef === undefined),
             }),
           ),
       )
@@ -196,8 +213,9 @@ export const appSpec = z
     ports: z
       .array(appPort)
       .max(200)
+      .apply(noOverlap)
       .optional()
-      .meta({ ...listMap('name'), ...cel(noOverlap) })
+      .meta(listMap('name'))
       .describe('Ports of the App.'),
     volumes: z
       .object({
@@ -235,15 +253,18 @@ export const appSpec = z
       .optional()
       .describe('How long a roll-out may take before it counts as failed. Default 5m.'),
   })
-  .meta(
-    cel(
+  .apply(
+    rules(
       {
         rule: 'has(self.image) != has(self.compose)',
         message: 'exactly one of image and compose is wanted',
+        holds: (app) => (app.image === undefined) !== (app.compose === undefined),
       },
       {
         rule: 'has(self.image) || (!has(self.command) && !has(self.args))',
         message: 'command and args are for image: a compose file has its own',
+        holds: (app) =>
+          app.image !== undefined || (app.command === undefined && app.args === undefined),
       },
       {
         rule: 'self.deployment == oldSelf.deployment',

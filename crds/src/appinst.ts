@@ -1,7 +1,7 @@
 /** AppInst: one instance of an App at one site. */
 import { z } from 'zod';
 import {
-  cel,
+  rules,
   conditions,
   dateTime,
   dnsLabel,
@@ -89,11 +89,13 @@ export const appInstSpec = z
         'With rollout Manual: the revision of the App to run. Default: the one it was placed with.',
       ),
   })
-  .meta(
-    cel(
+  .apply(
+    rules(
       {
         rule: '[has(self.clusterRef), has(self.cloudletRef), has(self.zoneRef)].filter(x, x).size() == 1',
         message: 'exactly one of clusterRef, cloudletRef and zoneRef is wanted',
+        holds: (inst) =>
+          [inst.clusterRef, inst.cloudletRef, inst.zoneRef].filter(Boolean).length === 1,
       },
       {
         rule: 'self.appRef == oldSelf.appRef',
@@ -103,6 +105,7 @@ export const appInstSpec = z
       {
         rule: "!has(self.rolloutRevision) || (has(self.rollout) && self.rollout == 'Manual')",
         message: 'rolloutRevision needs rollout: Manual',
+        holds: (inst) => inst.rolloutRevision === undefined || inst.rollout === 'Manual',
         fieldPath: '.rolloutRevision',
       },
     ),
@@ -330,6 +333,7 @@ export const appInstKind: KindDefinition<typeof appInstSpec, typeof appInstStatu
     {
       rule: 'size(self.metadata.name) <= 40',
       message: 'metadata.name of an AppInst has 40 characters at most',
+      holds: ({ metadata }) => metadata.name.length <= 40,
     },
   ],
   scale: {

@@ -1,7 +1,7 @@
 /** Cloudlet: one edge site, its platform and what its agents report. */
 import { z } from 'zod';
 import {
-  cel,
+  rules,
   conditions,
   dateTime,
   dnsLabel,
@@ -82,13 +82,14 @@ export const cloudletSpec = z
             first: portNumber.describe('First port.'),
             last: portNumber.describe('Last port, included.'),
           })
-          .optional()
-          .meta(
-            cel({
+          .apply(
+            rules({
               rule: 'self.first <= self.last',
               message: 'first must not be greater than last',
+              holds: (range) => range.first <= range.last,
             }),
           )
+          .optional()
           .describe(
             'Public ports that are given out when the wanted one is taken. Default 10000 to 19999.',
           ),
@@ -107,8 +108,8 @@ export const cloudletSpec = z
       .meta(listMap('name'))
       .describe('Bounds below what the site has.'),
   })
-  .meta(
-    cel(
+  .apply(
+    rules(
       {
         rule: 'self.platform == oldSelf.platform',
         message: 'platform cannot be changed',
@@ -117,6 +118,7 @@ export const cloudletSpec = z
       {
         rule: "!has(self.dockerSwarm) || self.platform == 'DockerSwarm'",
         message: 'dockerSwarm is for platform DockerSwarm only: remove it or change platform',
+        holds: (cloudlet) => !cloudlet.dockerSwarm || cloudlet.platform === 'DockerSwarm',
         fieldPath: '.dockerSwarm',
       },
     ),
@@ -318,6 +320,7 @@ export const cloudletKind: KindDefinition<typeof cloudletSpec, typeof cloudletSt
     {
       rule: 'size(self.metadata.name) <= 40',
       message: 'metadata.name of a Cloudlet has 40 characters at most',
+      holds: ({ metadata }) => metadata.name.length <= 40,
     },
   ],
   selectableFields: ['.spec.platform', '.spec.zoneRef.name'],

@@ -1,7 +1,7 @@
 /** Cluster: a part of a site that instances run in. On a swarm: node labels, a network, a resource bound. */
 import { z } from 'zod';
 import {
-  cel,
+  rules,
   conditions,
   dnsLabel,
   type KindDefinition,
@@ -60,8 +60,8 @@ export const clusterSpec = z
       .meta(listSet)
       .describe('Namespaces that may, where multiTenant is true.'),
   })
-  .meta(
-    cel(
+  .apply(
+    rules(
       {
         rule: 'self.cloudletRef == oldSelf.cloudletRef',
         message: 'cloudletRef cannot be changed',
@@ -75,6 +75,7 @@ export const clusterSpec = z
       {
         rule: '!has(self.allowedNamespaces) || (has(self.multiTenant) && self.multiTenant)',
         message: 'allowedNamespaces needs multiTenant: true',
+        holds: (cluster) => !cluster.allowedNamespaces || cluster.multiTenant === true,
         fieldPath: '.allowedNamespaces',
       },
     ),

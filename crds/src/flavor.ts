@@ -1,6 +1,6 @@
 /** Flavor: a size that an instance may ask for, by name. Immutable, since instances were placed by it. */
 import { z } from 'zod';
-import { cel, type KindDefinition, listMap, quantity, type Resource } from './schema.ts';
+import { rules, type KindDefinition, listMap, quantity, type Resource } from './schema.ts';
 
 export const flavorSpec = z
   .object({
@@ -21,8 +21,8 @@ export const flavorSpec = z
       .meta(listMap('model'))
       .describe('GPUs of one replica.'),
   })
-  .meta(
-    cel({
+  .apply(
+    rules({
       rule: 'self == oldSelf',
       message: 'a Flavor cannot be changed: make another and refer to that',
     }),

@@ -9,3 +9,4 @@ export * from './cluster.ts';
 export * from './app.ts';
 export * from './appinst.ts';
 export * from './kinds.ts';
+export * from './validate.ts';

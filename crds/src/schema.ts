@@ -19,8 +19,31 @@ export interface CelRule {
   readonly reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired';
 }
 
-/** Attaches CEL rules to a schema; the same rule has to be a zod `refine` where zod can see it. */
-export const cel = (...rules: readonly CelRule[]) => ({ 'x-kubernetes-validations': rules });
+/** A rule in both its forms. A rule on `oldSelf` has no `holds`: zod never sees the old object. */
+export interface Rule<T> extends CelRule {
+  readonly holds?: (value: T) => boolean;
+}
+
+/**
+ * Attaches rules to a schema, as in `z.object({...}).apply(rules({...}))`: as CEL to the CRD and, where they
+ * can be told from the value alone, to zod, so that both refuse the same objects with the same sentence.
+ */
+export function rules<S extends z.ZodType>(...list: readonly Rule<z.output<S>>[]) {
+  return (schema: S): S => {
+    const checked = list.reduce<z.ZodType>((inner, { holds, message, fieldPath }) => {
+      const path = fieldPath ? fieldPath.slice(1).split('.') : [];
+      return holds
+        ? inner.refine((value) => holds(value as z.output<S>), { message, path })
+        : inner;
+    }, schema);
+    return checked.meta({ 'x-kubernetes-validations': list.map(celOf) }) as S;
+  };
+}
+
+/** The part of a rule that goes into a CRD. */
+export function celOf({ rule, message, fieldPath, reason }: CelRule): CelRule {
+  return { rule, message, ...(fieldPath ? { fieldPath } : {}), ...(reason ? { reason } : {}) };
+}
 
 export const listMap = (...keys: readonly string[]) => ({
   'x-kubernetes-list-type': 'map',
@@ -157,7 +180,7 @@ export interface KindDefinition<
     readonly selectorPath?: string;
   };
   /** Rules on the whole object (`self.metadata.name`, `self.spec`). */
-  readonly rules?: readonly CelRule[];
+  readonly rules?: readonly Rule<{ readonly metadata: { readonly name: string } }>[];
 }
 
 export interface PrinterColumn {
