@@ -70,7 +70,9 @@ export const appInstSpec = z
     powerState: z
       .enum(['On', 'Off'])
       .optional()
-      .describe('Off stops the workload and keeps its volumes and ports. Default On.'),
+      .describe(
+        'Off stops the workload and keeps its volumes and ports. Write it in quotes: YAML reads a bare Off as false. Default On.',
+      ),
     suspend: z
       .boolean()
       .optional()
