@@ -218,6 +218,17 @@ export const appInstStatus = z.object({
         .max(253)
         .optional()
         .describe('Address of the site that templates were filled in with.'),
+      nodeLabels: z
+        .array(
+          z.object({
+            name: z.string().max(63).describe('Name of the label.'),
+            value: z.string().max(63).describe('Value of the label.'),
+          }),
+        )
+        .max(8)
+        .optional()
+        .meta(listMap('name'))
+        .describe('Labels that a node must have to run tasks of it, from its Cluster.'),
       resources: z
         .object({
           cpuMillis: z.int().min(0).optional().describe('CPUs of one replica, in thousandths.'),
@@ -269,12 +280,14 @@ export const appInstStatus = z.object({
 export type AppInstStatus = z.infer<typeof appInstStatus>;
 export type AppInst = Resource<AppInstSpec, AppInstStatus>;
 
-/** The operator owns Ready, Accepted, Placed and UpdateAvailable; the agent Deployed and Healthy. */
+/** The operator owns Ready, Accepted, Placed, UpdateAvailable and Reconciling; the agent Deployed and Healthy. */
 export const appInstConditions = {
   Ready: 'Ready',
   Accepted: 'Accepted',
   Placed: 'Placed',
   UpdateAvailable: 'UpdateAvailable',
+  /** Present, and True, only while the site does not run yet what was asked for (kstatus). */
+  Reconciling: 'Reconciling',
   Deployed: 'Deployed',
   Healthy: 'Healthy',
 } as const;

@@ -31,6 +31,14 @@ export const ledgerEntry = z.object({
   memoryBytes: z.int().min(0).optional().describe('Memory reserved by all replicas, in bytes.'),
   diskBytes: z.int().min(0).optional().describe('Disk reserved by all replicas, in bytes.'),
   ports: z.array(ledgerPort).max(200).optional().meta(listMap('name')).describe('Public ports.'),
+  releasing: z
+    .array(ledgerPort)
+    .max(200)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .describe(
+      'Ports that the plan no longer has; taken until the site says that it runs the present one.',
+    ),
 });
 export type LedgerEntry = z.infer<typeof ledgerEntry>;
 

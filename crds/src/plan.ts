@@ -56,6 +56,15 @@ export const plan = z.object({
     generation: z.int().min(1),
   }),
   cloudlet: z.string().max(63),
+  /** Absent: the whole site. */
+  cluster: z
+    .object({
+      /** As namespace/name. */
+      name: z.string().max(127),
+      /** Labels that a node must have to run tasks of the instance. */
+      nodeLabels: z.record(z.string().max(63), z.string().max(63)).optional(),
+    })
+    .optional(),
   app: z.object({
     name: z.string().max(253),
     version: z.string().max(63),

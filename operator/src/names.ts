@@ -1,0 +1,30 @@
+/** Names of the region's own objects, which operator, hub, access and the plugin agree on. */
+
+/** Secret of the region's CA in the system namespace: `ca.crt`, `ca.key`. */
+export const caSecret = 'cloudlet-ca';
+/** Secret whose `key` keys the hashes that copied Secrets are named by. */
+export const hashKeySecret = 'cloudlet-hash-key';
+/** Serving certificates (`tls.crt`, `tls.key`, `ca.crt`) of the region's processes. */
+export const servingSecrets = { hub: 'cloudlet-hub-tls', access: 'cloudlet-access-tls' } as const;
+
+export const joinSecretName = (cloudlet: string): string => `join-${cloudlet}`;
+export const joinSecretPrefix = 'join-';
+export const siteLeaseName = (cloudlet: string): string => `site-${cloudlet}`;
+export const siteLeasePrefix = 'site-';
+export const hubLeasePrefix = 'hub-';
+
+/** What the hub writes onto a site's Lease. */
+export const leaseAnnotations = {
+  /** JSON list for `status.waiting`, at most 4. */
+  waiting: 'edge.cloudlet.dev/waiting',
+  /** Address that the agent whose key is bound came from. */
+  boundAddress: 'edge.cloudlet.dev/bound-address',
+  /**
+   * JSON list of `{id, sequence}`: removals of tombstones that the site confirmed though the AppInst is no
+   * longer its own (moved, abandoned or gone). The operator drops those tombstones from the ledger; the hub
+   * drops an entry that has no tombstone any more.
+   */
+  removed: 'edge.cloudlet.dev/removed',
+  /** On a hub's Lease: host and port for the access server. */
+  hubAddress: 'edge.cloudlet.dev/address',
+} as const;
