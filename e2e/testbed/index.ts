@@ -1,0 +1,15 @@
+/**
+ * The test bed: a real control plane, Docker engines that stand for phones, images, and the product on them.
+ *
+ * Guarantees: everything is started by this process and ends with it; beds with different names (prefix,
+ * net, dir) stand side by side; what is missing on the machine is named in one line. Linux; phones need root.
+ */
+export * from './binaries.ts';
+export * from './controlplane/index.ts';
+export type { Component, ControlPlane, EmbeddedControlPlane } from './controlplane/embedded.ts';
+export { type KubeconfigInput, writeKubeconfig } from './controlplane/kubeconfig.ts';
+export { type Kubectl, kubectlOf, type KubectlOptions } from './controlplane/kubectl.ts';
+export * from './host.ts';
+export * from './process.ts';
+export * from './progress.ts';
+export * from './tools.ts';
