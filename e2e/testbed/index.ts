@@ -13,3 +13,6 @@ export * from './host.ts';
 export * from './process.ts';
 export * from './progress.ts';
 export * from './tools.ts';
+export type { Phone, SpawnOptions } from './phones/phone.ts';
+export { openPhones, type Phones, type PhonesOptions, startPhones } from './phones/phones.ts';
+export * from './phones/swarm.ts';
