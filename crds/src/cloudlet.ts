@@ -285,6 +285,7 @@ export const cloudletReasons = {
   DuplicateAgent: 'DuplicateAgent',
   Serving: 'Serving',
   EngineUnreachable: 'EngineUnreachable',
+  StateNotWritable: 'StateNotWritable',
   NotASwarmManager: 'NotASwarmManager',
   QuorumHeld: 'QuorumHeld',
   QuorumLost: 'QuorumLost',
