@@ -35,7 +35,7 @@ export const resourceTypes: Readonly<Record<KindName, ResourceType>> = Object.fr
     kind,
     { group: apiGroup, version: apiVersion, plural, kind, namespaced: scope === 'Namespaced' },
   ]),
-) as Record<KindName, ResourceType>;
+);
 
 /** `apps/v1`: one immutable state of an App's spec. */
 export interface ControllerRevision extends KubernetesObject {

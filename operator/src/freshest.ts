@@ -1,0 +1,52 @@
+/**
+ * Reads one's own writes: the newer of what the watch has brought and what this process wrote itself.
+ *
+ * Guarantees: after `wrote(object)` no read gives an older state of it; what is held is dropped as soon as
+ * the watch has caught up, or has seen the object go. Without it a reconcile that runs before its own write
+ * comes back by the watch would write again.
+ */
+import type { Cache, Informer, KubernetesObject, ObjectKey } from '@cloudlet/runtime/kubernetes';
+
+export interface Freshest<T extends KubernetesObject> {
+  get(key: ObjectKey): T | undefined;
+  /** To be called with each answer of the API server to a write. */
+  wrote(object: T): T;
+}
+
+export const keyOf = (object: KubernetesObject): ObjectKey =>
+  object.metadata.namespace
+    ? `${object.metadata.namespace}/${object.metadata.name}`
+    : object.metadata.name;
+
+export function createFreshest<T extends KubernetesObject>(
+  informer: Pick<Informer<T>, 'cache' | 'subscribe'>,
+): Freshest<T> {
+  const cache: Pick<Cache<T>, 'get'> = informer.cache;
+  const written = new Map<ObjectKey, T>();
+  informer.subscribe((event) => {
+    const key = keyOf(event.object);
+    const own = written.get(key);
+    if (own && (event.type === 'Deleted' || !isNewer(own, event.object))) written.delete(key);
+  });
+  return {
+    get(key) {
+      const cached = cache.get(key);
+      const own = written.get(key);
+      return own && (!cached || isNewer(own, cached)) ? own : cached;
+    },
+    wrote(object) {
+      const key = keyOf(object);
+      const cached = cache.get(key);
+      if (!cached || isNewer(object, cached)) written.set(key, object);
+      return object;
+    },
+  };
+}
+
+/** Whether `a` is a later state than `b`. Resource versions of one kind are numbers that grow. */
+export function isNewer(a: KubernetesObject, b: KubernetesObject): boolean {
+  return versionOf(a) > versionOf(b);
+}
+
+const versionOf = (object: KubernetesObject): bigint =>
+  BigInt(object.metadata.resourceVersion ?? '0');
