@@ -53,6 +53,12 @@ export class ForbiddenError extends CloudletError {
 /** The API server said the object is invalid (400 or 422); its message names the field. */
 export class InvalidError extends CloudletError {
   override readonly name = 'InvalidError';
+  /** What the server found wrong, field by field, where it said so. */
+  readonly causes: readonly { readonly field: string; readonly message: string }[];
+  constructor(message: string, options: { cause?: unknown; causes?: InvalidError['causes'] } = {}) {
+    super(message, options);
+    this.causes = options.causes ?? [];
+  }
 }
 
 /** A resource version or a page token is too old (410); list again. */

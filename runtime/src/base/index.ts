@@ -5,3 +5,5 @@ export * from './logger.ts';
 export * from './process.ts';
 export * from './retry.ts';
 export * from './canonical.ts';
+export * from './heap.ts';
+export * from './queue.ts';

@@ -123,7 +123,17 @@ export interface KubernetesClient {
     path: string,
     options?: CallOptions & { readonly body?: unknown; readonly contentType?: string },
   ): Promise<unknown>;
+  /**
+   * A GET whose answer is read as it comes: watches, followed logs. Ends with an error after `idleMs` without a
+   * byte, and with the signal's reason when it aborts; leaving the loop closes the connection.
+   */
+  stream(path: string, options: StreamOptions): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
+}
+
+export interface StreamOptions extends Omit<CallOptions, 'timeoutMs'> {
+  /** Longest silence, from the request on, in milliseconds. */
+  readonly idleMs: number;
 }
 
 /** A read-only view of one kind, kept by list and watch. Objects in it are never changed in place. */
