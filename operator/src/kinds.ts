@@ -13,7 +13,6 @@ import {
   type Cluster,
   type Flavor,
   kinds,
-  type KindName,
   type Zone,
 } from '@cloudlet/crds';
 import type { KubernetesObject, ResourceType } from '@cloudlet/runtime/kubernetes';
@@ -30,12 +29,12 @@ export interface OurKinds {
 }
 
 /** The ResourceType of each of our kinds. */
-export const resourceTypes: Readonly<Record<KindName, ResourceType>> = Object.fromEntries(
+export const resourceTypes = Object.fromEntries(
   kinds.map(({ kind, plural, scope }) => [
     kind,
     { group: apiGroup, version: apiVersion, plural, kind, namespaced: scope === 'Namespaced' },
   ]),
-);
+) as Readonly<Record<keyof OurKinds, ResourceType>>;
 
 /** `apps/v1`: one immutable state of an App's spec. */
 export interface ControllerRevision extends KubernetesObject {
