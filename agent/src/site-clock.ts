@@ -1,0 +1,45 @@
+/**
+ * The clock of a site, whose machine may wake up in 1970.
+ *
+ * Guarantees: never starts before the last time that was known to be right; follows the region's time once
+ * that is known and differs by more than a few seconds; durations and timers are the machine's own.
+ */
+import type { Clock, Timer } from '@cloudlet/runtime/base';
+import { maxSkewMs } from './report/site-report.ts';
+
+export class SiteClock implements Clock {
+  readonly #base: Clock;
+  /** Added to the machine's time. */
+  #offsetMs: number;
+
+  constructor(base: Clock, lastGoodTime: number) {
+    this.#base = base;
+    this.#offsetMs = Math.max(0, lastGoodTime - base.now());
+  }
+
+  /** Takes note of the region's time: `skewMs` is its clock minus the machine's. */
+  correct(skewMs: number): void {
+    this.#offsetMs = Math.abs(skewMs) > maxSkewMs ? skewMs : 0;
+  }
+
+  /** Whether the machine's own time is not believed. */
+  get isCorrected(): boolean {
+    return this.#offsetMs !== 0;
+  }
+
+  now(): number {
+    return this.#base.now() + this.#offsetMs;
+  }
+
+  monotonic(): number {
+    return this.#base.monotonic();
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return this.#base.sleep(ms, signal);
+  }
+
+  after(ms: number, callback: () => void): Timer {
+    return this.#base.after(ms, callback);
+  }
+}
