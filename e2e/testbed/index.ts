@@ -16,3 +16,8 @@ export * from './tools.ts';
 export type { Phone, SpawnOptions } from './phones/phone.ts';
 export { openPhones, type Phones, type PhonesOptions, startPhones } from './phones/phones.ts';
 export * from './phones/swarm.ts';
+export * from './images/catalog.ts';
+export type { Architecture } from './images/debian.ts';
+export { buildImage, type Image, type ImageFile, type ImageOptions } from './images/image.ts';
+export { writeDockerArchive } from './images/image.ts';
+export { type PushedImage, pushImages } from './images/registry.ts';

@@ -12,7 +12,6 @@ import {
   readdirSync,
   readFileSync,
   rmdirSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -30,15 +29,7 @@ import {
   type PhonesLayout,
 } from './layout.ts';
 import { layNetwork, removeNetwork } from './network.ts';
-import {
-  engineAnswers,
-  initPid,
-  type Phone,
-  phoneOf,
-  powerOff,
-  powerOn,
-  removeCgroup,
-} from './phone.ts';
+import { engineAnswers, type Phone, phoneOf, powerOff, powerOn } from './phone.ts';
 
 export interface PhonesOptions {
   readonly count: number;

@@ -1,0 +1,3 @@
+module cloudlet.test/web
+
+go 1.21
