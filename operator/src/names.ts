@@ -25,6 +25,11 @@ export const leaseAnnotations = {
    * drops an entry that has no tombstone any more.
    */
   removed: 'edge.cloudlet.dev/removed',
+  /**
+   * JSON `{since, boots, fingerprints}`: two agents took the Lease from each other again and again, and both
+   * are refused until a key is accepted again (`Connected=False, DuplicateAgent`).
+   */
+  duplicate: 'edge.cloudlet.dev/duplicate',
   /** On a hub's Lease: host and port for the access server. */
   hubAddress: 'edge.cloudlet.dev/address',
 } as const;

@@ -1,0 +1,45 @@
+/**
+ * Who is let in, from what the region says of the Cloudlet. Pure.
+ *
+ * Guarantees: a certificate alone opens nothing: the Cloudlet must exist under the id that the certificate
+ * carries, must not be revoked, must list the key, and the key must not be one of two duplicates. A Cloudlet
+ * that is being deleted is let in, since its site is cleaned through the tunnel.
+ */
+import { type Cloudlet, cloudletReasons } from '@cloudlet/crds';
+import type { Admission, SiteIdentity } from '@cloudlet/tunnel';
+import type { Lease } from '../kinds.ts';
+import { duplicateOf, isRefusedDuplicate } from './lease-record.ts';
+import { instanceIdOf } from '../plan/render.ts';
+
+export interface AdmissionView {
+  readonly cloudlet: Cloudlet | undefined;
+  readonly lease: Lease | undefined;
+  /** Keys whose certificates this replica handed out a moment ago; the cache may not list them yet. */
+  readonly justIssued: (fingerprint: string) => boolean;
+}
+
+const refuse = (reason: string, message: string): Admission => ({
+  admitted: false,
+  reason,
+  message,
+});
+
+export function admissionOf(identity: SiteIdentity, view: AdmissionView): Admission {
+  const { cloudlet, lease } = view;
+  const { fingerprint } = identity;
+  if (!cloudlet) return refuse('CloudletNotFound', `there is no Cloudlet ${identity.cloudlet}`);
+  if (instanceIdOf(cloudlet) !== identity.cloudletId)
+    return refuse('OtherCloudlet', 'the certificate is of an earlier Cloudlet of that name');
+  if (cloudlet.spec.revoked)
+    return refuse(cloudletReasons.Revoked, `Cloudlet ${identity.cloudlet} is revoked`);
+  const isKnown =
+    cloudlet.status?.keys?.some((key) => key.fingerprint === fingerprint) ||
+    view.justIssued(fingerprint);
+  if (!isKnown) return refuse('UnknownKey', `${fingerprint} is not a key of the Cloudlet`);
+  if (isRefusedDuplicate(duplicateOf(lease), fingerprint, cloudlet))
+    return refuse(
+      cloudletReasons.DuplicateAgent,
+      'two agents with keys of this site contest it: accept the key of one again',
+    );
+  return { admitted: true, cloudletUid: cloudlet.metadata.uid };
+}

@@ -1,0 +1,139 @@
+/**
+ * Keeps the Leases of sites in step with who acts for them here.
+ *
+ * Guarantees: nobody waits for a Lease: a write that fails is tried again while its link lives; duplicates
+ * that this or another replica found are refused; after `stop` nothing is released, so that the next
+ * replica renews and nobody sees the site as lost.
+ */
+import {
+  type Clock,
+  ForbiddenError,
+  InvalidError,
+  type Logger,
+  policyOf,
+  retry,
+} from '@cloudlet/runtime/base';
+import type { SiteLink } from '@cloudlet/tunnel';
+import {
+  acquisition,
+  type Duplicate,
+  duplicateOf,
+  isRefusedDuplicate,
+  type LeaseChange,
+  release,
+  standDown,
+} from './lease-record.ts';
+import type { HubMetrics } from './metrics.ts';
+import type { Region } from './region.ts';
+import type { SiteLeases } from './site-leases.ts';
+
+export interface LeaseKeeperOptions {
+  readonly hubName: string;
+  readonly region: Pick<Region, 'cloudlet'>;
+  readonly leases: SiteLeases;
+  readonly metrics: HubMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** These boots of the site are to be refused. */
+  readonly onDuplicate: (site: string, boots: readonly string[]) => void;
+}
+
+const retryBackoff = { baseMs: 500, maxMs: 8_000, jitter: 0.3, attempts: 6 } as const;
+
+export class LeaseKeeper {
+  readonly #options: LeaseKeeperOptions;
+  #isStopped = false;
+
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Takes or renews the Lease for the boot of `link`. */
+  acquire(link: SiteLink, keyOfBoot: (boot: string) => string | undefined): void {
+    const site = link.identity.cloudlet;
+    let outcome: { contested: boolean; duplicate?: Duplicate } = { contested: false };
+    const edit = (
+      lease: Parameters<typeof acquisition>[0],
+      now: number,
+    ): LeaseChange | undefined => {
+      const cloudlet = this.#options.region.cloudlet(site);
+      if (!cloudlet) return undefined;
+      const known = duplicateOf(lease);
+      const { fingerprint } = link.identity;
+      if (known && isRefused(known, link, isRefusedDuplicate(known, fingerprint, cloudlet))) {
+        outcome = { contested: false, duplicate: known };
+        return undefined;
+      }
+      const { boot } = link.hello;
+      const otherBoot = lease.spec?.holderIdentity?.split('/').at(-1) ?? '';
+      const result = acquisition(lease, {
+        hub: this.#options.hubName,
+        boot,
+        fingerprint,
+        otherFingerprint: keyOfBoot(otherBoot),
+        cloudlet,
+        now,
+      });
+      outcome = result;
+      return result.change;
+    };
+    void this.#write('acquire', site, edit, link.closed).then(() => this.#judge(link, outcome));
+  }
+
+  standDown(site: string, boot: string): void {
+    const { hubName } = this.#options;
+    void this.#write('stand down', site, (lease) => standDown(lease, hubName, boot));
+  }
+
+  release(site: string, boot: string): void {
+    const { hubName } = this.#options;
+    void this.#write('release', site, (lease) => release(lease, hubName, boot));
+  }
+
+  async #write(
+    what: string,
+    site: string,
+    edit: Parameters<SiteLeases['edit']>[1],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (this.#isStopped) return;
+    const { leases, clock, logger } = this.#options;
+    try {
+      await retry(() => leases.edit(site, edit), {
+        ...retryBackoff,
+        clock,
+        ...(signal ? { signal } : {}),
+      });
+    } catch (error) {
+      if (signal?.aborted) return;
+      const isOurs = error instanceof ForbiddenError || error instanceof InvalidError;
+      const level = isOurs ? 'error' : policyOf(error).log;
+      logger.log(level, `cannot ${what} the Lease of a site`, { cloudlet: site, error });
+    }
+  }
+
+  #judge(link: SiteLink, outcome: { contested: boolean; duplicate?: Duplicate }): void {
+    const { metrics, logger, onDuplicate } = this.#options;
+    const { cloudlet } = link.identity;
+    if (outcome.contested) {
+      metrics.takeovers.inc();
+      logger.warn('an agent took the Lease of its site from a live one', {
+        cloudlet,
+        boot: link.hello.boot,
+      });
+    }
+    if (!outcome.duplicate) return;
+    logger.warn('two agents contest a site: both are refused', { cloudlet });
+    onDuplicate(cloudlet, [...outcome.duplicate.boots, link.hello.boot]);
+  }
+}
+
+/** By key; by boot where the replica that found them did not know the other's key. */
+function isRefused(record: Duplicate, link: SiteLink, isRefusedKey: boolean): boolean {
+  const isKeyOnRecord = record.fingerprints.includes(link.identity.fingerprint);
+  return isRefusedKey || (!isKeyOnRecord && record.boots.includes(link.hello.boot));
+}

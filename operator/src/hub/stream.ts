@@ -1,0 +1,117 @@
+/**
+ * Keeps one member of a site told: first the differences to what it has, then every change.
+ *
+ * Guarantees: level-triggered and coalesced: a burst of changes to one instance costs one message, always
+ * of the latest order; nothing is sent twice to a link that has it; the list of orphans is sent again when
+ * it changes. Nothing is ever removed because it is absent: see `orders.ts`.
+ */
+import type { SiteLink } from '@cloudlet/tunnel';
+import { differenceOf, type Known, type Order } from './orders.ts';
+
+export interface StreamOptions {
+  readonly link: Pick<
+    SiteLink,
+    'hello' | 'closed' | 'sendPlan' | 'sendRemoval' | 'sendForget' | 'sendSynced'
+  >;
+  /** Ids that the region knows at the site. */
+  readonly idsOf: () => readonly string[];
+  readonly orderOf: (id: string) => Order;
+  /** The site carried out this removal before it connected. */
+  readonly onRemoved: (id: string, sequence: number) => void;
+  /** The site is ahead of the region, as after a restore. */
+  readonly onAhead: (id: string) => void;
+  /** A message was sent, of this kind. */
+  readonly onSent: (kind: 'plan' | 'remove' | 'forget') => void;
+  /** Runs `task` soon; many calls before that are one burst. @default setImmediate */
+  readonly soon?: (task: () => void) => void;
+}
+
+export class SiteStream {
+  readonly #options: StreamOptions;
+  readonly #known: Map<string, Known>;
+  readonly #dirty = new Set<string>();
+  readonly #orphans = new Set<string>();
+  #announced: string | undefined;
+  #scheduled = false;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.#known = new Map(options.link.hello.have.map((item) => [item.id, item]));
+  }
+
+  /** Sends all differences, then `synced`. */
+  start(): void {
+    for (const id of new Set([...this.#options.idsOf(), ...this.#known.keys()]))
+      this.#dirty.add(id);
+    this.#flush();
+  }
+
+  /** Has the order of `id` looked at again soon. */
+  touch(id: string): void {
+    this.#dirty.add(id);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    (this.#options.soon ?? setImmediate)(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** The site said that it carried out a removal of `id`. */
+  removed(id: string, sequence: number): void {
+    this.#known.set(id, { sequence, hash: '', removed: true });
+    this.touch(id);
+  }
+
+  #flush(): void {
+    if (this.#options.link.closed.aborted) return;
+    const ids = [...this.#dirty];
+    this.#dirty.clear();
+    for (const id of ids) this.#settle(id);
+    this.#announceOrphans();
+  }
+
+  #settle(id: string): void {
+    const { link, onSent } = this.#options;
+    const order = this.#options.orderOf(id);
+    const known = this.#known.get(id);
+    const difference = differenceOf(order, known);
+    this.#orphans.delete(id);
+    if (difference === 'plan' && order.kind === 'plan') {
+      link.sendPlan(order.plan, order.hash);
+      this.#known.set(id, { sequence: order.plan.sequence, hash: order.hash });
+      onSent('plan');
+    } else if (difference === 'remove' && order.kind === 'remove') {
+      this.#sendRemoval(order, id);
+    } else if (difference === 'removed' && known) {
+      this.#options.onRemoved(id, known.sequence);
+    } else if (difference === 'forget') {
+      link.sendForget(id);
+      this.#known.delete(id);
+      onSent('forget');
+    } else if (difference === 'orphan') {
+      this.#orphans.add(id);
+    } else if (difference === 'ahead') {
+      this.#options.onAhead(id);
+    }
+  }
+
+  /** Once a sequence: the site keeps the order on disk and repeats it by itself. */
+  #sendRemoval(order: Extract<Order, { kind: 'remove' }>, id: string): void {
+    const { sequence } = order.removal;
+    const hash = `remove:${sequence}`;
+    const known = this.#known.get(id);
+    if (known?.hash === hash) return;
+    this.#options.link.sendRemoval(order.removal);
+    this.#known.set(id, { sequence, hash });
+    this.#options.onSent('remove');
+  }
+
+  #announceOrphans(): void {
+    const orphans = [...this.#orphans].sort();
+    const text = orphans.join(',');
+    if (text === this.#announced) return;
+    this.#announced = text;
+    this.#options.link.sendSynced(orphans);
+  }
+}
