@@ -14,7 +14,7 @@ import type { Variables } from './interpolate.ts';
 import { readStack } from './load/stack.ts';
 import { joinPath } from './load/mounts.ts';
 import type { ComposeService, ComposeStack } from './model.ts';
-import type { StackPlan, StackService } from './stack-plan.ts';
+import type { StackPlan } from './stack-plan.ts';
 
 export interface ConvertOptions {
   /** Name of the stack: prefix of every name, and the label that `docker stack` looks for. */
@@ -60,39 +60,46 @@ export interface ComposeInput extends ConvertOptions {
 export function convertCompose(input: ComposeInput): StackPlan {
   const findings = new Findings();
   const compose = readCompose(input, findings);
-  return finish(compose, input, findings);
+  return planStack(compose, input, findings);
 }
 
 /** @throws ComposeError */
 export function convertImage(plan: ImagePlan, options: ConvertOptions): StackPlan {
   const findings = new Findings();
-  return finish(imageStack(plan, options.stack, findings), options, findings);
+  return planStack(imageStack(plan, options.stack, findings), options, findings);
 }
 
 /**
- * What the driver of a swarm carries out for a plan.
+ * What a plan asks for at a swarm when it is powered on.
  * @throws ComposeError
  */
 export function convertPlan(plan: Plan, options: Omit<ConvertOptions, 'ports'>): StackPlan {
   const all = { ...options, ...(plan.ports ? { ports: plan.ports } : {}) };
   const { workload } = plan;
-  const converted =
-    workload.kind === 'Image'
-      ? convertImage({ ...plan, workload }, all)
-      : convertCompose({
-          ...all,
-          text: workload.compose,
-          env: plan.env ?? {},
-          secretEnv: plan.secretEnv ?? {},
-          injectEnv: true,
-          files: planFiles(plan),
-        });
-  return plan.powerState === 'Off' ? poweredOff(converted) : converted;
+  if (workload.kind === 'Image') return convertImage({ ...plan, workload }, all);
+  return convertCompose({
+    ...all,
+    text: workload.compose,
+    env: plan.env ?? {},
+    secretEnv: plan.secretEnv ?? {},
+    injectEnv: true,
+    files: planFiles(plan),
+  });
+}
+
+/** Told what a compose file asks for. */
+export interface ReadWatcher {
+  onVariable?(name: string): void;
+  onFile?(path: string): void;
 }
 
 /** Reads a compose file; mistakes are noted in `findings`. */
-export function readCompose(input: ComposeInput, findings: Findings): ComposeStack {
-  const variables = variablesOf(input);
+export function readCompose(
+  input: ComposeInput,
+  findings: Findings,
+  watcher: ReadWatcher = {},
+): ComposeStack {
+  const variables = variablesOf(input, watcher);
   const files = new Map(
     [...(input.files ?? [])].map(([path, content]) => [joinPath('', path), content]),
   );
@@ -100,7 +107,10 @@ export function readCompose(input: ComposeInput, findings: Findings): ComposeSta
     input.text,
     { findings, variables },
     {
-      files: (path) => files.get(joinPath('', path)),
+      files: (path) => {
+        watcher.onFile?.(path);
+        return files.get(joinPath('', path));
+      },
       ...(input.workingDir === undefined ? {} : { workingDir: input.workingDir }),
     },
   );
@@ -111,7 +121,15 @@ export function readCompose(input: ComposeInput, findings: Findings): ComposeSta
   };
 }
 
-function finish(compose: ComposeStack, options: ConvertOptions, findings: Findings): StackPlan {
+/**
+ * The plan of a stack that was read.
+ * @throws ComposeError when there is a mistake in `findings`, or the stack has one.
+ */
+export function planStack(
+  compose: ComposeStack,
+  options: ConvertOptions,
+  findings: Findings,
+): StackPlan {
   const naming: Naming = {
     stack: options.stack,
     cliNames: options.cliNames ?? false,
@@ -132,11 +150,14 @@ function checkStackName(stack: string): void {
   ]);
 }
 
-function variablesOf({ env = {}, secretEnv = {} }: ComposeInput): Variables {
+function variablesOf({ env = {}, secretEnv = {} }: ComposeInput, watcher: ReadWatcher): Variables {
   const plain = new Map(Object.entries(env));
   const secret = new Map(Object.entries(secretEnv));
   return {
-    lookup: (name) => secret.get(name) ?? plain.get(name),
+    lookup: (name) => {
+      watcher.onVariable?.(name);
+      return secret.get(name) ?? plain.get(name);
+    },
     isSecret: (name) => secret.has(name),
   };
 }
@@ -165,20 +186,4 @@ function planFiles(plan: Plan): ReadonlyMap<string, Uint8Array> {
       new Uint8Array(Buffer.from(content, encoding === 'base64' ? 'base64' : 'utf8')),
     ]),
   );
-}
-
-/** The same stack with nothing running: names, networks and volumes stay. */
-function poweredOff(plan: StackPlan): StackPlan {
-  return { ...plan, services: plan.services.map(withoutTasks) };
-}
-
-function withoutTasks(service: StackService): StackService {
-  const { spec } = service;
-  if (spec.Mode.Replicated)
-    return { ...service, spec: { ...spec, Mode: { Replicated: { Replicas: 0 } } } };
-  // Global services and jobs have no number of tasks to set: no node fits them instead.
-  const { Placement } = spec.TaskTemplate;
-  const Constraints = [...(Placement.Constraints ?? []), 'node.id == powered-off'];
-  const TaskTemplate = { ...spec.TaskTemplate, Placement: { ...Placement, Constraints } };
-  return { ...service, spec: { ...spec, TaskTemplate } };
 }

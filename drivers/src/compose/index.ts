@@ -10,6 +10,19 @@ export {
   convertImage,
   convertPlan,
 } from './convert-compose.ts';
+export {
+  type EngineFacts,
+  sameService,
+  serviceDifferences,
+  unknownKeys,
+  withoutUnknown,
+} from './digest.ts';
+export {
+  appFromCompose,
+  composeFiles,
+  type FromCompose,
+  type FromComposeOptions,
+} from './from-compose.ts';
 export { ComposeError, type Mistake } from './findings.ts';
 export {
   bindReferences,

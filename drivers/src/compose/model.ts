@@ -178,6 +178,8 @@ export interface ComposeFileObject {
   readonly path: string;
   readonly name: string;
   readonly external: boolean;
+  /** The file of the App that has the content, where one was named. */
+  readonly file: string;
   readonly labels: Strings;
   readonly driver: string;
   readonly driverOpts: Strings;

@@ -108,6 +108,7 @@ const emptyObject: ComposeFileObject = {
   path: '',
   name: '',
   external: false,
+  file: '',
   labels: {},
   driver: '',
   driverOpts: {},

@@ -132,6 +132,7 @@ function readFileObject(
     path: field.path,
     name,
     external,
+    file: members.text('file') ?? '',
     labels: strings(members.get('labels')),
     driver,
     driverOpts: options(members.get('driver_opts')) ?? {},
