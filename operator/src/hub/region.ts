@@ -64,7 +64,9 @@ export interface Region {
 
 export function createRegion(client: KubernetesClient, logger: Logger): Region {
   const caches = createCaches(client, logger);
-  const informers = Object.values(caches) as unknown as readonly ObservableInformer<KubernetesObject>[];
+  const informers = Object.values(
+    caches,
+  ) as unknown as readonly ObservableInformer<KubernetesObject>[];
   const leases = createFreshest(caches.leases);
   const appInst = (id: string, site?: string): AppInst | undefined => {
     const found = caches.appInsts.cache.byIndex('id', id);

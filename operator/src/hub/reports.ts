@@ -5,7 +5,7 @@
  * Guarantees: `Applied` only after the API server's 200; one write an object at a time and a bounded number
  * in all; a refusal by schema or policy drops the report and counts it; whatever time may heal is `Retry`.
  */
-import { fieldManagers, groupVersion, siteGroup, siteUser } from '@cloudlet/crds';
+import { fieldManagers, groupVersion, siteUser } from '@cloudlet/crds';
 import {
   ConflictError,
   describeError,
@@ -97,7 +97,8 @@ export class Reports {
         force: true,
         subresource: 'status',
         signal,
-        impersonate: { user: siteUser(site), groups: siteGroups },
+        // The API server adds the groups of a service account; naming groups would need a right to groups.
+        impersonate: { user: siteUser(site) },
       });
     } finally {
       end();
@@ -120,9 +121,6 @@ export class Reports {
     return { result: 'Retry', message };
   }
 }
-
-/** What the API server adds by itself to a service account; an impersonated one brings its own. */
-const siteGroups = [siteGroup, 'system:serviceaccounts', 'system:authenticated'];
 
 /** An RBAC refusal or a bad credential is the installation's fault: the report is kept and tried again. */
 function isPolicyRefusal(error: unknown): boolean {

@@ -18,13 +18,7 @@ import type { InstanceReport, SiteReport } from '@cloudlet/tunnel';
 /** Why a report was not passed on; `reason` is the label of the metric. */
 export interface Refusal {
   readonly reason:
-    | 'NotPlacedHere'
-    | 'OtherObject'
-    | 'OtherBoot'
-    | 'UnknownPlan'
-    | 'Stale'
-    | 'NotTheAgents'
-    | 'UnknownInstance';
+    'NotPlacedHere' | 'OtherObject' | 'OtherBoot' | 'Stale' | 'NotTheAgents' | 'UnknownInstance';
   readonly message: string;
 }
 
@@ -68,16 +62,12 @@ export function checkInstanceReport(report: InstanceReport, view: ReportView): R
     return refuse('OtherBoot', 'the report names another agent process than the one that sent it');
   if (!entry && !tombstone)
     return refuse('UnknownInstance', 'the ledger knows no such instance at this site');
-  const latest = Math.max(entry?.sequence ?? 0, tombstone?.sequence ?? 0);
-  if (site.placement > latest)
-    return refuse('UnknownPlan', `no plan of sequence ${site.placement} was given to this site`);
   if (confirmsRemoval(report, view) && !isPlacedHere(report, view)) return undefined;
   if (!appInst || !isPlacedHere(report, view))
     return refuse('NotPlacedHere', 'the AppInst is not placed at this site');
   if (site.uid !== appInst.metadata.uid)
     return refuse('OtherObject', 'the report is about another object of that name');
-  if (isStale(site, appInst.status?.site))
-    return refuse('Stale', 'a later report of the same agent process is on record');
+  if (isStale(site, appInst.status?.site)) return refuse('Stale', 'a later report is on record');
   return foreignCondition(conditions, appInstAgentConditions);
 }
 
@@ -93,7 +83,7 @@ export function checkSiteReport(
   if (site.uid !== view.cloudlet.metadata.uid)
     return refuse('OtherObject', 'the report is about another object of that name');
   if (isStale(site, view.cloudlet.status?.site))
-    return refuse('Stale', 'a later report of the same agent process is on record');
+    return refuse('Stale', 'a later report is on record');
   return foreignCondition(conditions, cloudletAgentConditions);
 }
 
@@ -103,10 +93,14 @@ interface Stamp {
   readonly placement?: number;
 }
 
-/** Two processes have no order between them; within one, plan and report numbers only grow. */
+/**
+ * Plans of an instance only grow, whatever process reports; reports only within one process. A plan later
+ * than the ledger's is let through: after a restore of the region it is how the operator learns of it.
+ */
 function isStale(report: Stamp, recorded: Stamp | undefined): boolean {
-  if (!recorded || recorded.boot !== report.boot) return false;
-  return report.sequence < recorded.sequence || (report.placement ?? 0) < (recorded.placement ?? 0);
+  if (!recorded) return false;
+  if ((report.placement ?? 0) < (recorded.placement ?? 0)) return true;
+  return report.boot === recorded.boot && report.sequence < recorded.sequence;
 }
 
 function foreignCondition(
