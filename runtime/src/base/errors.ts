@@ -153,7 +153,8 @@ export function policyOf(error: unknown): ErrorPolicy {
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   let current: unknown = error;
-  while (current !== undefined && parts.length < 5) {
+  // At most five deep: a chain of causes may bite its own tail.
+  for (let depth = 0; current !== undefined && depth < 5; depth++) {
     const message = messageOf(current);
     if (message && !parts.some((part) => part.includes(message))) parts.push(message);
     current = current instanceof Error ? current.cause : undefined;
