@@ -1,0 +1,258 @@
+/**
+ * One connection of the agent to a hub, from hello to its end.
+ *
+ * Guarantees: plans, removals and forgets reach the handler one after the other in the order sent, and the
+ * stream is read no faster than the handler takes them; the end of a connection is decided here and waits
+ * for no event of a library (watchdog): two pings without an answer, silence, or a process that slept.
+ */
+import {
+  connect,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import {
+  describeError,
+  ProtocolError,
+  UnreachableError,
+  type Clock,
+  type Logger,
+  type Timer,
+} from '@cloudlet/runtime/base';
+import { connectionWindowBytes, http2Settings } from '../http2.ts';
+import { formatLine, parseMessage, readLines } from '../lines.ts';
+import {
+  hubMessage,
+  limits,
+  timing,
+  type AgentMessage,
+  type HubMessage,
+  type SessionRequest,
+} from '../wire.ts';
+import type { TunnelHandler } from './handler.ts';
+
+type Hello = Extract<AgentMessage, { t: 'hello' }>;
+export type Welcome = Extract<HubMessage, { t: 'welcome' }>;
+export type Refuse = Extract<HubMessage, { t: 'refuse' }>;
+
+/** How a connection ended. */
+export type Ending =
+  | { readonly kind: 'Lost'; readonly reason: string }
+  | { readonly kind: 'Refused'; readonly refusal: Refuse }
+  /** Wanted by one of the ends: redial at once. */
+  | { readonly kind: 'Redial'; readonly reason: string };
+
+export interface ConnectionOptions {
+  readonly socket: TLSSocket;
+  readonly hello: Hello;
+  readonly handler: TunnelHandler;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly welcomed: (welcome: Welcome, send: (message: AgentMessage) => void) => void;
+  readonly acknowledged: (ack: Extract<HubMessage, { t: 'ack' }>) => void;
+  /** Called with each ping. */
+  readonly tick: (connection: AgentConnection) => void;
+  /** Settles when the message before is done with, of whatever connection. */
+  readonly serially: (action: () => Promise<void>) => Promise<void>;
+}
+
+const hubMessageTypes = new Set(hubMessage.options.map((option) => option.shape.t.value));
+const helloDeadlineMs = 20_000;
+const sessionLingerMs = 10_000;
+
+export class AgentConnection {
+  readonly ended: Promise<Ending>;
+  readonly session: ClientHttp2Session;
+  readonly #options: ConnectionOptions;
+  readonly #control: ClientHttp2Stream;
+  readonly #closed = new AbortController();
+  readonly #sessions = new Set<string>();
+  #resolve!: (ending: Ending) => void;
+  #timer: Timer | undefined;
+  #isWelcome = false;
+  #missed = 0;
+  #bytesRead = 0;
+  #lastTickMs: number;
+
+  constructor(options: ConnectionOptions) {
+    const { socket, clock, hello } = options;
+    this.#options = options;
+    this.#lastTickMs = clock.now();
+    this.ended = new Promise((resolve) => (this.#resolve = resolve));
+    this.session = connect('https://hub', { createConnection: () => socket, ...http2Settings });
+    this.session.on('error', (error: Error) => this.#lost(describeError(error)));
+    this.session.once('connect', () => this.session.setLocalWindowSize(connectionWindowBytes));
+    this.session.once('close', () => this.#lost('the hub closed the connection'));
+    socket.once('close', () => this.#lost('the connection was closed'));
+    this.#control = this.session.request({ ':method': 'POST', ':path': '/v1/control' });
+    this.#control.on('error', (error) => this.#lost(describeError(error)));
+    this.#send(hello);
+    void this.#read();
+    this.#timer = clock.after(helloDeadlineMs, () => this.#lost('no welcome in time'));
+  }
+
+  /** Sessions that are open. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  setActive(active: boolean): void {
+    if (this.#isWelcome) this.#send({ t: 'role', active });
+  }
+
+  /** Ends it in an orderly way. */
+  end(reason: string): void {
+    this.#end({ kind: 'Redial', reason });
+  }
+
+  #lost(reason: string): void {
+    this.#end({ kind: 'Lost', reason });
+  }
+
+  #end(ending: Ending): void {
+    if (this.#closed.signal.aborted) return;
+    const reason = ending.kind === 'Refused' ? ending.refusal.message : ending.reason;
+    this.#closed.abort(new UnreachableError(reason));
+    this.#timer?.cancel();
+    this.session.destroy();
+    this.#options.socket.destroy();
+    this.#resolve(ending);
+  }
+
+  #send(message: AgentMessage): void {
+    if (this.#closed.signal.aborted || !this.#control.writable) return;
+    this.#control.write(formatLine(message, limits.maxLineBytes));
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const { value } of readLines(this.#control, limits.maxLineBytes)) {
+        const message = this.#parse(value);
+        if (message) await this.#received(message);
+        if (this.#closed.signal.aborted) return;
+      }
+      this.#lost('the hub ended the control stream');
+    } catch (error) {
+      this.#lost(describeError(error));
+    }
+  }
+
+  /** A message, or nothing when a newer hub means something that this build cannot know. */
+  #parse(value: unknown): HubMessage | undefined {
+    try {
+      return parseMessage<HubMessage>(hubMessage, hubMessageTypes, value);
+    } catch (error) {
+      if (!this.#isWelcome) throw error;
+      this.#options.logger.error('message of the hub not understood', { error });
+      return undefined;
+    }
+  }
+
+  async #received(message: HubMessage): Promise<void> {
+    const { handler, serially, logger } = this.#options;
+    if (!this.#isWelcome && message.t !== 'welcome' && message.t !== 'refuse')
+      throw new ProtocolError(`${message.t} before welcome`);
+    switch (message.t) {
+      case 'welcome':
+        return this.#welcomed(message);
+      case 'refuse':
+        return this.#end({ kind: 'Refused', refusal: message });
+      case 'plan':
+        return serially(() => handler.plan(message.plan, message.hash));
+      case 'remove':
+        return serially(() => handler.remove(message.removal));
+      case 'forget':
+        return serially(() => handler.forget(message.id));
+      case 'synced':
+        return serially(async () => handler.synced(message.orphans));
+      case 'ack':
+        return this.#options.acknowledged(message);
+      case 'open':
+        return this.#open(message.session);
+      case 'drain':
+        logger.info('the hub drains', { withinMs: message.withinMs });
+        this.#redialWithin(message.withinMs);
+    }
+  }
+
+  #welcomed(welcome: Welcome): void {
+    if (this.#isWelcome) throw new ProtocolError('a second welcome');
+    this.#isWelcome = true;
+    this.#timer?.cancel();
+    this.#lastTickMs = this.#options.clock.now();
+    this.#options.welcomed(welcome, (message) => this.#send(message));
+    const active = this.#options.handler.active();
+    if (active !== this.#options.hello.active) this.setActive(active);
+    this.#ping();
+  }
+
+  /** Spread, so that the sites of a hub that goes do not all arrive at the next in one moment. */
+  #redialWithin(withinMs: number): void {
+    const { clock, random } = this.#options;
+    clock.after(withinMs * 0.8 * random(), () => this.end('the hub asked to redial'));
+  }
+
+  #ping(): void {
+    const { clock, socket } = this.#options;
+    const sleptMs = clock.now() - this.#lastTickMs;
+    this.#lastTickMs = clock.now();
+    if (sleptMs > timing.pingMs * 3) return this.end('the process slept, or its clock jumped');
+    if (this.#missed >= timing.missedPings && socket.bytesRead === this.#bytesRead)
+      return this.#lost(`${this.#missed} pings without an answer`);
+    this.#bytesRead = socket.bytesRead;
+    this.#missed++;
+    if (!this.session.destroyed)
+      this.session.ping((error) => {
+        if (!error) this.#missed = 0;
+      });
+    this.#options.tick(this);
+    if (!this.#closed.signal.aborted) this.#timer = clock.after(timing.pingMs, () => this.#ping());
+  }
+
+  #open(request: SessionRequest): void {
+    const { logger } = this.#options;
+    if (this.#sessions.size >= limits.maxSessions || this.#sessions.has(request.id)) {
+      logger.warn('session refused', { session: request.id, open: this.#sessions.size });
+      return;
+    }
+    this.#sessions.add(request.id);
+    const path = `/v1/sessions/${encodeURIComponent(request.id)}`;
+    const stream = this.session.request({ ':method': 'POST', ':path': path });
+    const ended = new AbortController();
+    stream.on('error', (error) => logger.debug('session stream', { error }));
+    stream.once('close', () => {
+      this.#sessions.delete(request.id);
+      ended.abort(new UnreachableError('the session ended'));
+    });
+    stream.once('response', (headers) => void this.#serve(request, stream, headers, ended.signal));
+  }
+
+  async #serve(
+    request: SessionRequest,
+    stream: ClientHttp2Stream,
+    headers: IncomingHttpHeaders & IncomingHttpStatusHeader,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { handler, logger, clock } = this.#options;
+    if (headers[':status'] !== 200) {
+      stream.close();
+      return;
+    }
+    logger.info('session opened', { session: request.id, kind: request.kind, user: request.user });
+    try {
+      await handler.session(request, stream, signal);
+    } catch (error) {
+      logger.error('session failed', { session: request.id, error });
+    }
+    if (!stream.writableEnded) stream.end();
+    stream.resume();
+    clock.after(sessionLingerMs, () => stream.destroy());
+  }
+}

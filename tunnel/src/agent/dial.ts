@@ -1,0 +1,162 @@
+/**
+ * From nothing to a verified TLS 1.3 connection that speaks HTTP/2 with a hub of our region.
+ *
+ * Guarantees: a hub is known by its role in the region's own authority, not by the address that it has
+ * today; the first contact believes a chain only if it ends at the pinned key; later ones only the stored
+ * authority. The check is ours and not the TLS library's, because that one knows the machine's clock alone,
+ * and the agent knows better when that is wrong. What the outer connection of a WebSocket shows is not
+ * looked at: all that passes it is inside the inner one.
+ */
+import { X509Certificate } from 'node:crypto';
+import { isIP, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { createWebSocketStream, WebSocket } from 'ws';
+import {
+  ForbiddenError,
+  ProtocolError,
+  UnreachableError,
+  type Secret,
+} from '@cloudlet/runtime/base';
+import { parseCertificates, pinOf, verifyRole } from '../identity/certificate.ts';
+import { connectTcp, type Address, type ProxyOptions } from './proxy.ts';
+
+export type Way = 'direct' | 'websocket';
+
+/** How a hub is recognised. */
+export type Trust = { readonly caPem: string } | { readonly caPin: string };
+
+export interface DialOptions {
+  readonly address: Address;
+  readonly way: Way;
+  readonly proxy?: ProxyOptions | undefined;
+  readonly trust: Trust;
+  /** Milliseconds since the epoch, as well as the agent knows. */
+  readonly now: number;
+  readonly keyPem?: Secret | undefined;
+  readonly certificatePem?: string | undefined;
+}
+
+const maxWebSocketPayload = 4 * 1024 * 1024;
+
+/**
+ * @throws UnreachableError when nobody answers or the handshake fails, ForbiddenError when it is not our hub,
+ * ProtocolError when something on the way does not let HTTP/2 pass.
+ */
+export async function dial(options: DialOptions, signal: AbortSignal): Promise<TLSSocket> {
+  const tcp = await connectTcp(options.address, options.proxy, signal);
+  const abandon = (): void => void tcp.destroy(signal.reason as Error);
+  signal.addEventListener('abort', abandon, { once: true });
+  tcp.on('error', () => tcp.destroy()); // told by the layer above
+  try {
+    signal.throwIfAborted();
+    const carrier =
+      options.way === 'direct' ? tcp : await openWebSocket(tcp, options.address, signal);
+    const secure = await handshake(
+      {
+        ...(carrier === tcp ? { socket: tcp } : { socket: carrier }),
+        ALPNProtocols: ['h2'],
+        key: options.keyPem?.reveal(),
+        cert: options.certificatePem,
+        servername: nameOf(options.address),
+      },
+      signal,
+    );
+    verifyHub(secure, options);
+    secure.once('close', () => tcp.destroy());
+    return secure;
+  } catch (error) {
+    tcp.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', abandon);
+  }
+}
+
+async function openWebSocket(tcp: Socket, address: Address, signal: AbortSignal): Promise<Duplex> {
+  const outer = await handshake(
+    { socket: tcp, ALPNProtocols: ['http/1.1'], servername: nameOf(address) },
+    signal,
+  );
+  const authority = address.host.includes(':') ? `[${address.host}]` : address.host;
+  const webSocket = new WebSocket(`wss://${authority}:${address.port}/v1/ws`, {
+    createConnection: () => outer,
+    perMessageDeflate: false,
+    maxPayload: maxWebSocketPayload,
+    followRedirects: false,
+  });
+  await new Promise<void>((resolve, reject) => {
+    const fail = (cause: Error): void => {
+      outer.destroy();
+      reject(new UnreachableError('cannot open the WebSocket', { cause }));
+    };
+    webSocket.once('error', fail);
+    webSocket.once('open', () => {
+      webSocket.off('error', fail);
+      resolve();
+    });
+    signal.addEventListener('abort', () => outer.destroy(signal.reason as Error), { once: true });
+  });
+  const duplex = createWebSocketStream(webSocket, { allowHalfOpen: false });
+  duplex.on('error', () => outer.destroy());
+  return duplex;
+}
+
+function handshake(options: ConnectionOptions, signal: AbortSignal): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      ...options,
+      minVersion: 'TLSv1.3',
+      maxVersion: 'TLSv1.3',
+      rejectUnauthorized: false, // see above: verifyHub
+      checkServerIdentity: () => undefined,
+    });
+    const abandon = (): void => void socket.destroy(signal.reason as Error);
+    signal.addEventListener('abort', abandon, { once: true });
+    const fail = (cause?: Error): void => {
+      signal.removeEventListener('abort', abandon);
+      reject(new UnreachableError('the TLS handshake failed', { cause }));
+    };
+    const onClose = (): void => fail(new Error('the connection was closed'));
+    socket.once('error', fail);
+    socket.once('close', onClose);
+    socket.once('secureConnect', () => {
+      signal.removeEventListener('abort', abandon);
+      socket.off('error', fail);
+      socket.off('close', onClose);
+      socket.on('error', () => socket.destroy());
+      resolve(socket);
+    });
+  });
+}
+
+function verifyHub(socket: TLSSocket, { trust, now }: DialOptions): void {
+  const certificate = socket.getPeerX509Certificate();
+  if (!certificate) throw new ForbiddenError('the hub showed no certificate');
+  const authorities =
+    'caPem' in trust ? parseCertificates(trust.caPem) : pinned(socket, trust.caPin);
+  verifyRole(certificate, 'hub', { authorities, now });
+  if (socket.alpnProtocol !== 'h2')
+    throw new ProtocolError('something on the way does not let HTTP/2 pass');
+}
+
+/** The authority of the chain that was shown whose key is the pinned one. */
+function pinned(socket: TLSSocket, pin: string): readonly X509Certificate[] {
+  const shown: X509Certificate[] = [];
+  let certificate = socket.getPeerCertificate(true);
+  while (certificate?.raw && shown.length < 8) {
+    shown.push(new X509Certificate(certificate.raw));
+    if (certificate.issuerCertificate === certificate) break;
+    certificate = certificate.issuerCertificate;
+  }
+  const authorities = shown.filter((candidate) => pinOf(candidate) === pin);
+  if (authorities.length === 0)
+    throw new ForbiddenError(
+      'the region is not the one of the join: its authority has another key',
+    );
+  return authorities;
+}
+
+function nameOf(address: Address): string {
+  return isIP(address.host) ? '' : address.host;
+}

@@ -1,0 +1,161 @@
+/**
+ * The region's end of all tunnels: the main listener for agents with a certificate, and the enrolment
+ * listener for those who need one. The tunnel moves messages and watches liveness; everything else is asked
+ * of the `HubBackend`.
+ */
+import type { AddressInfo } from 'node:net';
+import { describeError, systemClock, UnreachableError, type Timer } from '@cloudlet/runtime/base';
+import { parseCertificates, verifyAgent } from '../identity/certificate.ts';
+import { AddressLimit } from '../rate-limit.ts';
+import type { SiteLink } from './backend.ts';
+import { Connection } from './connection.ts';
+import { Door, type Peer } from './door.ts';
+import { serveEnrollment } from './enrollment.ts';
+import {
+  defaultLimits,
+  type TunnelContext,
+  type TunnelServerOptions,
+  type TunnelTls,
+} from './options.ts';
+
+const tickMs = 1_000;
+
+export interface ListenOptions {
+  /** @default every address */
+  readonly host?: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly enrollPort: number;
+}
+
+export interface TunnelServer extends AsyncDisposable {
+  listen(
+    options: ListenOptions,
+  ): Promise<{ readonly main: AddressInfo; readonly enroll: AddressInfo }>;
+  /** For connections from now on. */
+  setTls(tls: TunnelTls): void;
+  /** Links that said hello and are alive. */
+  links(): readonly SiteLink[];
+  /** Accepts nobody more, asks every site to redial within `withinMs`, and resolves when all have gone. */
+  drain(withinMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createTunnelServer(options: TunnelServerOptions): TunnelServer {
+  return new Server(options);
+}
+
+class Server implements TunnelServer {
+  readonly #context: TunnelContext;
+  readonly #main: Door;
+  readonly #enroll: Door;
+  readonly #connections = new Set<Connection>();
+  #tls: TunnelTls;
+  #linked = 0;
+  #ticker: Timer | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: TunnelServerOptions) {
+    const { backend, hubName, logger, metrics = {}, clock = systemClock } = options;
+    const limits = { ...defaultLimits, ...options.limits };
+    this.#context = { backend, hubName, logger, metrics, clock, limits };
+    this.#tls = options.tls;
+    const perAddress = new AddressLimit(limits.enrollPerAddress, clock);
+    const shared = { tls: options.tls, clock, logger };
+    this.#main = new Door({
+      ...shared,
+      limits,
+      onPeer: (peer) => this.#accept(peer),
+      onOutcome: (outcome, via) => metrics.handshake?.(outcome, via),
+    });
+    this.#enroll = new Door({
+      ...shared,
+      limits: {
+        handshakes: limits.handshakes,
+        maxPending: limits.maxEnrolling,
+        handshakeMs: limits.handshakeMs,
+      },
+      mayEnter: (address) => perAddress.tryTake(address),
+      onPeer: (peer) => serveEnrollment(peer, this.#tls.ca, this.#context),
+      onOutcome: (outcome) => metrics.enrollment?.(outcome === 'TooMany' ? 'TooMany' : 'Failed'),
+    });
+  }
+
+  async listen({ host, port, enrollPort }: ListenOptions): Promise<{
+    main: AddressInfo;
+    enroll: AddressInfo;
+  }> {
+    const main = await this.#main.listen(port, host);
+    const enroll = await this.#enroll.listen(enrollPort, host);
+    this.#tick();
+    return { main, enroll };
+  }
+
+  setTls(tls: TunnelTls): void {
+    this.#main.setTls(tls);
+    this.#enroll.setTls(tls);
+    this.#tls = tls;
+  }
+
+  links(): readonly SiteLink[] {
+    return [...this.#connections].flatMap(({ link }) => (link?.closed.aborted ? [] : (link ?? [])));
+  }
+
+  async drain(withinMs: number): Promise<void> {
+    this.#main.stopAccepting();
+    this.#enroll.stopAccepting();
+    for (const connection of this.#connections)
+      if (connection.link) connection.link.drain(withinMs);
+      else connection.end(new UnreachableError('the hub drains'));
+    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+  }
+
+  async close(): Promise<void> {
+    this.#ticker?.cancel();
+    for (const connection of this.#connections)
+      connection.end(new UnreachableError('the hub closes'));
+    await Promise.all([this.#main.close(), this.#enroll.close()]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #accept(peer: Peer): void {
+    const { clock, logger, metrics } = this.#context;
+    try {
+      if (!peer.authorized || !peer.certificate)
+        throw new UnreachableError('no certificate of this region');
+      const identity = verifyAgent(peer.certificate, {
+        authorities: parseCertificates(this.#tls.ca),
+        now: clock.now(),
+      });
+      const connection = new Connection(peer, identity, this.#context, {
+        linked: () => metrics.links?.(++this.#linked),
+        closed: () => this.#closed(connection),
+      });
+      this.#connections.add(connection);
+      connection.start().catch((error: unknown) => {
+        connection.end(error instanceof Error ? error : new UnreachableError(String(error)));
+      });
+    } catch (error) {
+      metrics.handshake?.('Unauthorized', peer.via);
+      logger.info('unauthorized connection', {
+        remoteAddress: peer.remoteAddress,
+        reason: describeError(error),
+      });
+      peer.socket.destroy();
+    }
+  }
+
+  #closed(connection: Connection): void {
+    this.#connections.delete(connection);
+    if (connection.link) this.#context.metrics.links?.(--this.#linked);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #tick(): void {
+    for (const connection of this.#connections) connection.tick();
+    this.#ticker = this.#context.clock.after(tickMs, () => this.#tick());
+  }
+}
