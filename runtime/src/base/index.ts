@@ -7,3 +7,4 @@ export * from './retry.ts';
 export * from './canonical.ts';
 export * from './heap.ts';
 export * from './queue.ts';
+export * from './random.ts';
