@@ -1,0 +1,154 @@
+/**
+ * The driver of platform DockerSwarm, on the engine of one of the swarm's managers.
+ *
+ * Guarantees: those of the contract; state is in the swarm's own objects and labels. What it keeps besides is
+ * the answer to who led last, for the time when the swarm cannot say. Errors hold no secret of the plan.
+ */
+import type { Plan, Removal } from '@cloudlet/crds';
+import { DriverError, type Clock, type Logger } from '@cloudlet/runtime/base';
+import type {
+  Checkpoint,
+  Driver,
+  DriverSession,
+  Observation,
+  SessionTarget,
+  StepResult,
+} from '../driver.ts';
+import { Engine } from './engine.ts';
+import { ensureStack } from './ensure.ts';
+import { Leadership } from './leadership.ts';
+import { Observer } from './observer.ts';
+import { labelNode, probeNode } from './probe.ts';
+import { withoutSecrets } from './redact.ts';
+import { removeStack } from './remove.ts';
+import { openSwarmSession } from './sessions/index.ts';
+import { siteFacts } from './site.ts';
+import { Surveyor } from './survey.ts';
+import { removeLocalVolumes } from './volumes.ts';
+
+export interface SwarmDriverOptions {
+  /** @default '/var/run/docker.sock' */
+  readonly socketPath?: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Where public ports answer. @default the manager's own address */
+  readonly addresses?: readonly string[];
+  /** Where small facts survive a restart of the agent. Absent: they do not. */
+  readonly dataDir?: string;
+  /** Encrypt the overlay networks of instances. @default false */
+  readonly overlayEncrypted?: boolean;
+}
+
+export function createSwarmDriver(options: SwarmDriverOptions): Driver {
+  return new SwarmDriver(options);
+}
+
+class SwarmDriver implements Driver {
+  readonly platform = 'DockerSwarm';
+  readonly parallelism = 8;
+  readonly #options: SwarmDriverOptions;
+  readonly #engine: Engine;
+  readonly #surveyor: Surveyor;
+  readonly #leadership: Leadership;
+  readonly #closed = new AbortController();
+
+  constructor(options: SwarmDriverOptions) {
+    this.#options = options;
+    const { socketPath = '/var/run/docker.sock', clock, dataDir } = options;
+    this.#engine = new Engine({ socketPath, clock });
+    this.#surveyor = new Surveyor(this.#engine);
+    this.#leadership = new Leadership(dataDir);
+  }
+
+  async ensure(
+    plan: Plan,
+    _checkpoint: Checkpoint | undefined,
+    signal: AbortSignal,
+  ): Promise<StepResult> {
+    signal.throwIfAborted();
+    if (plan.suspend) return { kind: 'Done' };
+    try {
+      const nodes = await this.#engine.nodes(signal);
+      return await ensureStack({
+        engine: this.#engine,
+        plan,
+        facts: siteFacts(nodes),
+        overlayEncrypted: this.#options.overlayEncrypted ?? false,
+        signal,
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw withoutSecrets(error, plan);
+    }
+  }
+
+  async remove(
+    removal: Removal,
+    checkpoint: Checkpoint | undefined,
+    signal: AbortSignal,
+  ): Promise<StepResult> {
+    signal.throwIfAborted();
+    return removeStack({
+      engine: this.#engine,
+      removal,
+      checkpoint,
+      removeVolumes: (filters, within) => this.#removeVolumes(filters, within),
+      signal,
+    });
+  }
+
+  async *observe(signal: AbortSignal): AsyncIterable<Observation> {
+    const until = AbortSignal.any([signal, this.#closed.signal]);
+    await this.#labelOwnNode(until);
+    const { logger, addresses = [] } = this.#options;
+    const observer = new Observer({
+      engine: this.#engine,
+      surveyor: this.#surveyor,
+      leadership: this.#leadership,
+      logger,
+      addresses,
+      onSurvey: () => undefined,
+      loadBalancer: () => undefined,
+      backends: () => undefined,
+    });
+    yield* observer.run(until);
+  }
+
+  openSession(target: SessionTarget, signal: AbortSignal): Promise<DriverSession> {
+    const options = {
+      engine: this.#engine,
+      ownNodeId: async (within: AbortSignal) => (await this.#surveyor.info(within)).Swarm.NodeID,
+      remoteExec: undefined,
+    };
+    return openSwarmSession(options, target, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('the driver was closed'));
+  }
+
+  /** Tells the other members what this node's kernel can do. What fails is tried with the next observation. */
+  async #labelOwnNode(signal: AbortSignal): Promise<void> {
+    try {
+      const { Swarm } = await this.#surveyor.info(signal);
+      const node = (await this.#engine.nodes(signal)).find(({ ID }) => ID === Swarm.NodeID);
+      if (node) await labelNode(this.#engine, node, await probeNode(), signal);
+    } catch (error) {
+      if (signal.aborted || error instanceof DriverError === false) return;
+      this.#options.logger.warn('this node could not be labelled', { error });
+    }
+  }
+
+  /** Volumes are each node's own: here they are removed at once, elsewhere by the node's helper. */
+  async #removeVolumes(
+    filters: readonly Record<string, readonly string[]>[],
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    await removeLocalVolumes(this.#engine, filters, signal);
+    const { Swarm } = await this.#surveyor.info(signal);
+    const nodes = await this.#engine.nodes(signal);
+    return nodes
+      .filter(({ ID }) => ID !== Swarm.NodeID)
+      .map(({ ID, Description }) => Description.Hostname || ID);
+  }
+}

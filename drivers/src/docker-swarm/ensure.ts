@@ -1,0 +1,212 @@
+/**
+ * `ensure` on a swarm: one pass brings networks, configs, secrets and services to the plan; then tasks are
+ * looked at, once a call, until they are as planned.
+ *
+ * Guarantees: looks before it makes, so that a repeat heals whatever an abort left; the passes are short,
+ * since the waiting is the swarm's; a stack of another owner is never touched.
+ */
+import { appInstReasons, type Plan } from '@cloudlet/crds';
+import { DriverError } from '@cloudlet/runtime/base';
+import {
+  bindReferences,
+  ComposeError,
+  type ServiceSpec,
+  type StackPlan,
+} from '../compose/index.ts';
+import type { StepResult } from '../driver.ts';
+import { stateOf, type ServiceState } from './convergence.ts';
+import type { Engine } from './engine.ts';
+import type { Service, Task } from './engine-types.ts';
+import {
+  byInstance,
+  byStack,
+  instanceLabel,
+  newStackName,
+  servicesLabel,
+  stackLabel,
+} from './names.ts';
+import { collectFileObjects, ensureFileObjects, ensureNetworks } from './objects.ts';
+import {
+  adoptService,
+  ensureService,
+  markFailed,
+  removeService,
+  type ServiceContext,
+} from './services.ts';
+import { desiredStack } from './stack.ts';
+
+export interface SiteFacts {
+  readonly architectures: readonly string[];
+  readonly emulated: readonly string[];
+  readonly ipvs: boolean;
+}
+
+export interface EnsureOptions {
+  readonly engine: Engine;
+  readonly plan: Plan;
+  readonly facts: SiteFacts;
+  readonly overlayEncrypted: boolean;
+  readonly signal: AbortSignal;
+}
+
+export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
+  const { engine, plan, signal } = options;
+  const { stack, services, toAdopt } = await findStack(engine, plan, signal);
+  const wanted = planned(options, stack);
+  const context: ServiceContext = { engine, plan, signal, ...options.facts };
+  if (toAdopt.length > 0) {
+    const labels = { [instanceLabel]: plan.id, [servicesLabel]: String(toAdopt.length) };
+    for (const service of toAdopt) await adoptService(service, labels, context);
+    return { kind: 'Working', progress: step(1, 'taking over'), againMs: 0 };
+  }
+  const networks = await ensureNetworks(engine, wanted.networks, signal);
+  const ids = await ensureFileObjects(engine, wanted, signal);
+  const bound = wanted.services.map(({ spec }) =>
+    withNetworkIds(bindReferences(spec, ids), networks.ids),
+  );
+  const warnings = [...wanted.warnings, ...networks.warnings];
+  let isChanged = false;
+  for (const spec of bound) {
+    const current = services.find((service) => service.Spec.Name === spec.Name);
+    if (current) await noteRollback(spec, current, context);
+    const result = await ensureService(spec, current, context);
+    isChanged ||= result.changed;
+    warnings.push(...result.warnings);
+  }
+  for (const service of services) {
+    if (bound.some(({ Name }) => Name === service.Spec.Name)) continue;
+    await removeService(engine, service, signal);
+    isChanged = true;
+  }
+  if (isChanged)
+    return { kind: 'Working', progress: step(3, 'services'), againMs: 250, ...told(warnings) };
+  return await settle({ ...options, stack, warnings });
+}
+
+function planned({ plan, facts, overlayEncrypted }: EnsureOptions, stack: string): StackPlan {
+  try {
+    return desiredStack(plan, { stack, ipvs: facts.ipvs, overlayEncrypted });
+  } catch (error) {
+    if (!(error instanceof ComposeError)) throw error;
+    const options = { cause: error, permanent: true };
+    throw new DriverError(appInstReasons.InvalidCompose, error.message, options);
+  }
+}
+
+interface FoundStack {
+  readonly stack: string;
+  readonly services: readonly Service[];
+  /** Services of the stack that is to be taken over and is not ours yet. */
+  readonly toAdopt: readonly Service[];
+}
+
+/** The stack by the instance's label, else by name; never one that is somebody else's. */
+async function findStack(engine: Engine, plan: Plan, signal: AbortSignal): Promise<FoundStack> {
+  const own = await engine.services(byInstance(plan.id), signal);
+  const named = own[0]?.Spec.Labels[stackLabel];
+  const stack = named ?? plan.adoptStack ?? newStackName(plan);
+  const all = await engine.services(byStack(stack), signal);
+  const foreign = all.filter(({ Spec }) => Spec.Labels[instanceLabel] !== plan.id);
+  const taken = foreign.find(({ Spec }) => Spec.Labels[instanceLabel] !== undefined);
+  const isOurs = own.length > 0 || foreign.length === 0 || plan.adoptStack === stack;
+  if (taken || !isOurs) {
+    throw new DriverError(
+      appInstReasons.DeployFailed,
+      `stack ${stack} belongs to another owner; adopt it by name, or name the instance otherwise`,
+      { permanent: true },
+    );
+  }
+  return { stack, services: all, toAdopt: foreign };
+}
+
+/** The engine keeps ids of networks; so must what is compared with it. */
+function withNetworkIds(spec: ServiceSpec, ids: ReadonlyMap<string, string>): ServiceSpec {
+  const Networks = spec.TaskTemplate.Networks.map((one) => ({
+    ...one,
+    Target: ids.get(one.Target) ?? one.Target,
+  }));
+  return { ...spec, TaskTemplate: { ...spec.TaskTemplate, Networks } };
+}
+
+/** After a roll-back the service has its previous specification: what failed is written on it once. */
+async function noteRollback(
+  spec: ServiceSpec,
+  current: Service,
+  context: ServiceContext,
+): Promise<void> {
+  if (current.UpdateStatus?.State !== 'rollback_completed') return;
+  const { engine, signal } = context;
+  const tasks = await engine.tasks({ service: [current.ID] }, signal);
+  const failed = [...tasks]
+    .filter((task) => task.Status.Err && ['failed', 'rejected'].includes(task.Status.State))
+    .sort((a, b) => Date.parse(b.Status.Timestamp) - Date.parse(a.Status.Timestamp))[0];
+  const cause = failed?.Status.Err ?? current.UpdateStatus.Message ?? 'its tasks did not stay up';
+  const message = `${spec.Name}: update rolled back: ${cause}`;
+  await markFailed(spec, current, message, context);
+  throw new DriverError(appInstReasons.RolledBack, message, { permanent: true });
+}
+
+interface Settling extends EnsureOptions {
+  readonly stack: string;
+  readonly warnings: readonly string[];
+}
+
+/** Everything is as asked for; are the tasks? */
+async function settle({ engine, stack, warnings, signal }: Settling): Promise<StepResult> {
+  const services = await engine.services(byStack(stack), signal);
+  const tasks = await tasksOf(engine, services, signal);
+  const states = services.map((service) =>
+    stateOf(service, tasks.get(service.ID) ?? [], engine.clock.now()),
+  );
+  const failed = states.find((state) => state.kind === 'Failed');
+  if (failed) {
+    throw new DriverError(failed.reason, failed.message, {
+      permanent: failed.reason === appInstReasons.RolledBack,
+    });
+  }
+  const moving = states.filter((state) => state.kind === 'Moving');
+  if (moving.length > 0) return working(states, moving, warnings);
+  await collectFileObjects(engine, stack, services, signal);
+  return { kind: 'Done', ...told(warnings) };
+}
+
+function working(
+  states: readonly ServiceState[],
+  moving: readonly Extract<ServiceState, { kind: 'Moving' }>[],
+  warnings: readonly string[],
+): StepResult {
+  const running = states.reduce((sum, state) => sum + Math.min(state.running, state.wanted), 0);
+  const wanted = states.reduce((sum, state) => sum + state.wanted, 0);
+  return {
+    kind: 'Working',
+    progress: {
+      task: 'starting tasks',
+      step: running,
+      of: wanted,
+      message: moving
+        .map((state) => state.message)
+        .join('; ')
+        .slice(0, 512),
+    },
+    againMs: Math.min(...moving.map((state) => state.againMs)),
+    ...told(warnings),
+  };
+}
+
+export async function tasksOf(
+  engine: Engine,
+  services: readonly Service[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly Task[]>> {
+  if (services.length === 0) return new Map();
+  const tasks = await engine.tasks({ service: services.map(({ ID }) => ID) }, signal);
+  return Map.groupBy(tasks, (task) => task.ServiceID);
+}
+
+function step(number: number, task: string): { task: string; step: number; of: number } {
+  return { task, step: number, of: 4 };
+}
+
+function told(warnings: readonly string[]): { warnings?: readonly string[] } {
+  return warnings.length > 0 ? { warnings } : {};
+}

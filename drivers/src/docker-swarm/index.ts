@@ -1,0 +1,2 @@
+/** The driver of platform DockerSwarm. */
+export { createSwarmDriver, type SwarmDriverOptions } from './driver.ts';

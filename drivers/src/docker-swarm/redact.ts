@@ -1,0 +1,27 @@
+/** Keeps a plan's secrets out of errors: what the engine says may quote what it was sent. */
+import type { Plan } from '@cloudlet/crds';
+import { describeError, DriverError } from '@cloudlet/runtime/base';
+
+export function withoutSecrets(error: unknown, plan: Plan): unknown {
+  const secrets = secretsOf(plan);
+  const hidden = (text: string): string =>
+    secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+  const text = describeError(error);
+  if (hidden(text) === text) return error;
+  if (!(error instanceof DriverError)) return new DriverError('DeployFailed', hidden(text));
+  return new DriverError(error.reason, hidden(error.message), { permanent: error.permanent });
+}
+
+/** Longest first, so that one that holds another is hidden whole; what is shorter than 4 is no secret. */
+function secretsOf(plan: Plan): readonly string[] {
+  const auth = Object.values(plan.registryAuth ?? {});
+  const values = [
+    ...Object.values(plan.secretEnv ?? {}),
+    ...(plan.files ?? []).filter(({ secret }) => secret).map(({ content }) => content),
+    ...auth,
+    ...auth.map((encoded) =>
+      Buffer.from(encoded, 'base64').toString('utf8').split(':').slice(1).join(':'),
+    ),
+  ];
+  return values.filter((value) => value.length >= 4).sort((a, b) => b.length - a.length);
+}

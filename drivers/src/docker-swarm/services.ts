@@ -1,0 +1,224 @@
+/**
+ * A stack's services: made, brought up to date, taken over, let go.
+ *
+ * Guarantees: a service is updated only when its normalised specification or our labels differ; an image
+ * whose name has not changed keeps its digest; ForceUpdate is kept; an update that the swarm rolled back is
+ * written on the service and not tried again with the same content.
+ */
+import { appInstReasons, type Plan } from '@cloudlet/crds';
+import { ConflictError, contentHash, DriverError } from '@cloudlet/runtime/base';
+import type { ServiceSpec, Strings } from '../compose/index.ts';
+import type { Engine } from './engine.ts';
+import type { Service } from './engine-types.ts';
+import { checkArchitecture, credentialsFor, resolveImage } from './images.ts';
+import { adoptedLabel, failedLabel, imageLabel, instanceLabel, sequenceLabel } from './names.ts';
+import { sameService } from './same-service.ts';
+
+export interface ServiceContext {
+  readonly engine: Engine;
+  readonly plan: Plan;
+  /** What the nodes run, by themselves or by emulation. */
+  readonly architectures: readonly string[];
+  /** Nodes that emulate; the scheduler would keep foreign images from them. */
+  readonly emulated: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** What is written on a service whose update was rolled back. */
+interface FailedUpdate {
+  readonly content: string;
+  readonly message: string;
+}
+
+/** Brings one service to `wanted`; answers whether anything was changed, and warnings. */
+export async function ensureService(
+  wanted: ServiceSpec,
+  current: Service | undefined,
+  context: ServiceContext,
+): Promise<{ readonly changed: boolean; readonly warnings: readonly string[] }> {
+  if (current && isLeftAsAdopted(current, wanted)) return { changed: false, warnings: [] };
+  const { spec, warnings } = await withImage(wanted, current?.Spec, context);
+  if (!current) {
+    await createService(spec, context);
+    return { changed: true, warnings };
+  }
+  const kept = keepForceUpdate(spec, current.Spec);
+  if (sameService(kept, current.Spec) && sameLabels(kept, current.Spec))
+    return { changed: false, warnings };
+  refuseFailed(kept, current);
+  await updateService(kept, current, context);
+  return { changed: true, warnings };
+}
+
+/** A stack that was taken over is left as it runs until its plan changes. */
+function isLeftAsAdopted(current: Service, wanted: ServiceSpec): boolean {
+  const adopted = current.Spec.Labels[adoptedLabel];
+  return adopted !== undefined && adopted === wanted.Labels[sequenceLabel];
+}
+
+/** Takes over a service as it runs: its labels change, which restarts nothing. */
+export async function adoptService(
+  current: Service,
+  labels: Strings,
+  context: ServiceContext,
+): Promise<void> {
+  const sequence = String(context.plan.sequence);
+  const Labels = {
+    ...current.Spec.Labels,
+    ...labels,
+    [sequenceLabel]: sequence,
+    [adoptedLabel]: sequence,
+  };
+  await updateService({ ...current.Spec, Labels }, current, context);
+}
+
+/** The image with its digest: the one that runs while its name is the same, else looked up. */
+async function withImage(
+  wanted: ServiceSpec,
+  current: ServiceSpec | undefined,
+  context: ServiceContext,
+): Promise<{ spec: ServiceSpec; warnings: readonly string[] }> {
+  const { Image } = wanted.TaskTemplate.ContainerSpec;
+  const isKept = current?.Labels[imageLabel] === wanted.Labels[imageLabel];
+  if (current && isKept) {
+    const { ContainerSpec, Placement } = current.TaskTemplate;
+    return {
+      spec: withPlacedImage(wanted, ContainerSpec.Image, platformsOf(Placement)),
+      warnings: [],
+    };
+  }
+  const { engine, plan, signal } = context;
+  const resolved = await resolveImage(engine, Image, plan, signal);
+  checkArchitecture(Image, resolved.platforms, context.architectures);
+  const platforms = context.emulated.length > 0 ? [] : resolved.platforms;
+  return {
+    spec: withPlacedImage(wanted, resolved.reference, platforms.map(placementOf)),
+    warnings: resolved.warning ? [resolved.warning] : [],
+  };
+}
+
+interface PlacementPlatform {
+  readonly Architecture?: string;
+  readonly OS?: string;
+}
+
+function platformsOf(placement: object | undefined): readonly PlacementPlatform[] {
+  return (placement as { Platforms?: readonly PlacementPlatform[] } | undefined)?.Platforms ?? [];
+}
+
+/** As the scheduler wants it; without a variant, for nodes tell their own in other words. */
+function placementOf(platform: string): PlacementPlatform {
+  const [OS = 'linux', Architecture = ''] = platform.split('/');
+  return Architecture === 'arm' ? { OS } : { Architecture, OS };
+}
+
+function withPlacedImage(
+  spec: ServiceSpec,
+  Image: string,
+  platforms: readonly PlacementPlatform[],
+): ServiceSpec {
+  const { ContainerSpec, Placement } = spec.TaskTemplate;
+  const Platforms = platforms.length > 0 ? { Platforms: platforms } : {};
+  return {
+    ...spec,
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      ContainerSpec: { ...ContainerSpec, Image },
+      Placement: { ...Placement, ...Platforms },
+    },
+  };
+}
+
+function keepForceUpdate(spec: ServiceSpec, current: ServiceSpec): ServiceSpec {
+  const ForceUpdate = current.TaskTemplate.ForceUpdate ?? 0;
+  return { ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate } };
+}
+
+function sameLabels(wanted: ServiceSpec, current: ServiceSpec): boolean {
+  const keys = Object.keys(wanted.Labels);
+  return (
+    keys.length === Object.keys(current.Labels).length &&
+    keys.every((key) => wanted.Labels[key] === current.Labels[key])
+  );
+}
+
+async function createService(spec: ServiceSpec, context: ServiceContext): Promise<void> {
+  const { engine, plan, signal } = context;
+  const auth = credentialsFor(spec.TaskTemplate.ContainerSpec.Image, plan);
+  try {
+    await engine.call(`make service ${spec.Name}`, signal, (docker, call) =>
+      docker.createService(auth, { ...spec, ...call }),
+    );
+  } catch (error) {
+    // Somebody made it since we looked: the next call compares it.
+    if (!(error instanceof ConflictError)) throw error;
+  }
+}
+
+async function updateService(
+  spec: ServiceSpec,
+  current: Service,
+  { engine, plan, signal }: ServiceContext,
+): Promise<void> {
+  const auth = credentialsFor(spec.TaskTemplate.ContainerSpec.Image, plan);
+  await engine.call(`update service ${spec.Name}`, signal, (docker, call) =>
+    docker.getService(current.ID).update(auth, {
+      ...call,
+      _query: { version: current.Version.Index },
+      _body: spec,
+    }),
+  );
+}
+
+export async function removeService(
+  engine: Engine,
+  { ID, Spec }: Service,
+  signal: AbortSignal,
+): Promise<void> {
+  await engine.call(`remove service ${Spec.Name}`, signal, (docker, call) =>
+    docker.getService(ID).remove(call),
+  );
+}
+
+/** What of a specification makes tasks; labels and numbers do not. */
+function contentOf({ TaskTemplate, EndpointSpec }: ServiceSpec): string {
+  return contentHash([TaskTemplate, EndpointSpec], 16);
+}
+
+/** @throws DriverError when the swarm rolled back this very content. */
+function refuseFailed(wanted: ServiceSpec, current: Service): void {
+  const failed = failedUpdateOf(current);
+  if (failed?.content !== contentOf(wanted)) return;
+  throw new DriverError(appInstReasons.RolledBack, failed.message, { permanent: true });
+}
+
+export function failedUpdateOf({ Spec }: Service): FailedUpdate | undefined {
+  const text = Spec.Labels[failedLabel];
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as FailedUpdate;
+  } catch {
+    return undefined; // not ours: a person wrote it
+  }
+}
+
+/**
+ * Writes on a rolled-back service what was refused and why: what runs is the previous specification, which
+ * knows nothing of it.
+ */
+export async function markFailed(
+  wanted: ServiceSpec,
+  current: Service,
+  message: string,
+  context: ServiceContext,
+): Promise<void> {
+  const { spec } = await withImage(wanted, current.Spec, context);
+  const content = contentOf(keepForceUpdate(spec, current.Spec));
+  const failed: FailedUpdate = { content, message: message.slice(0, 512) };
+  const Labels = {
+    ...current.Spec.Labels,
+    [failedLabel]: JSON.stringify(failed),
+    [instanceLabel]: context.plan.id,
+  };
+  await updateService({ ...current.Spec, Labels }, current, context);
+}

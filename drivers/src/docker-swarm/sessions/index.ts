@@ -1,0 +1,62 @@
+/**
+ * Sessions on a swarm. A program can be run in containers of this engine only; those of other nodes are
+ * reached through the nodes' helpers, where the site has them.
+ */
+import { DriverError } from '@cloudlet/runtime/base';
+import type { DriverSession, SessionTarget } from '../../driver.ts';
+import type { Engine } from '../engine.ts';
+import { execInContainer } from './exec.ts';
+import { logsOf } from './logs.ts';
+import { forwardPort } from './port-forward.ts';
+import { openShell } from './shell.ts';
+import { candidates, type FoundTask, matching, notFound } from './target.ts';
+
+/** Runs a program in a container of another node. */
+export type RemoteExec = (
+  place: FoundTask,
+  containerId: string,
+  target: SessionTarget,
+  signal: AbortSignal,
+) => Promise<DriverSession>;
+
+export interface SessionOptions {
+  readonly engine: Engine;
+  readonly ownNodeId: (signal: AbortSignal) => Promise<string>;
+  readonly remoteExec: RemoteExec | undefined;
+}
+
+export async function openSwarmSession(
+  options: SessionOptions,
+  target: SessionTarget,
+  signal: AbortSignal,
+): Promise<DriverSession> {
+  switch (target.kind) {
+    case 'exec':
+      return openExec(options, target, signal);
+    case 'logs':
+      return logsOf(options.engine, target, signal);
+    case 'portforward':
+      return forwardPort(options.engine, target, signal);
+    case 'shell':
+      return openShell(target, signal);
+  }
+}
+
+async function openExec(
+  { engine, ownNodeId, remoteExec }: SessionOptions,
+  target: SessionTarget,
+  signal: AbortSignal,
+): Promise<DriverSession> {
+  const found = matching(await candidates(engine, target, signal), target.target);
+  const own = await ownNodeId(signal);
+  const place = found.find(({ task }) => task.NodeID === own) ?? found[0];
+  if (!place) throw notFound(target, 'no task of it runs');
+  const containerId = place.task.Status.ContainerStatus?.ContainerID;
+  if (!containerId) throw notFound(target, 'its container is not there yet');
+  if (place.task.NodeID === own) return execInContainer(engine, containerId, target, signal);
+  if (remoteExec) return remoteExec(place, containerId, target, signal);
+  throw new DriverError(
+    'NoHelper',
+    `${place.name} runs on ${place.node.Description.Hostname}, which has no helper: exec reaches only tasks of the manager that acts`,
+  );
+}
