@@ -36,6 +36,7 @@ export interface ControlPlaneBinaries {
  */
 export async function ensureControlPlaneBinaries(
   progress: Progress = noProgress,
+  signal?: AbortSignal,
 ): Promise<ControlPlaneBinaries> {
   const built: Record<string, string> = {};
   for (const [folder, programs] of Object.entries(modules)) {
@@ -43,7 +44,9 @@ export async function ensureControlPlaneBinaries(
     const target = cacheDir('bin', moduleHash(source));
     for (const [name, path] of Object.entries(programs)) {
       const binary = join(target, name);
-      if (!existsSync(binary)) await buildGo({ name, source, path, binary, progress });
+      if (!existsSync(binary)) {
+        await buildGo({ name, source, path, binary, progress, ...(signal && { signal }) });
+      }
       built[name] = binary;
     }
   }
@@ -66,6 +69,7 @@ export interface GoBuild {
   readonly binary: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly progress: Progress;
+  readonly signal?: AbortSignal;
 }
 
 /** Builds one Go program; the file is there complete or not at all. */
@@ -89,8 +93,10 @@ export async function buildGo(build: GoBuild): Promise<void> {
       cwd: build.source,
       env: { CGO_ENABLED: '0', ...build.env },
       timeoutMs: 45 * 60_000,
+      ...(build.signal && { signal: build.signal }),
     });
   } catch (cause) {
+    build.signal?.throwIfAborted();
     throw new TerminalError('BuildFailed', `${build.name} cannot be built`, { cause });
   } finally {
     stopTelling();

@@ -14,7 +14,14 @@ export * from './process.ts';
 export * from './progress.ts';
 export * from './tools.ts';
 export type { Phone, SpawnOptions } from './phones/phone.ts';
-export { openPhones, type Phones, type PhonesOptions, startPhones } from './phones/phones.ts';
+export {
+  openPhones,
+  type Phones,
+  phonesForTest,
+  type PhonesOptions,
+  phonesUnavailable,
+  startPhones,
+} from './phones/phones.ts';
 export * from './phones/swarm.ts';
 export * from './images/catalog.ts';
 export type { Architecture } from './images/debian.ts';

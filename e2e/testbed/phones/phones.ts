@@ -105,6 +105,25 @@ export function openPhones(inventory: string): Phones {
   return phonesOf(layout, count, async () => undefined);
 }
 
+/** Why there can be no phones here, or undefined; fit for the `skip` of a test. */
+export function phonesUnavailable(): string | undefined {
+  if (process.env['CLOUDLET_TEST_PHONES']) return undefined;
+  if (process.env['CLOUDLET_TEST_NO_PHONES']) return process.env['CLOUDLET_TEST_NO_PHONES'];
+  return isRoot() ? undefined : 'phones are made of namespaces, which needs root';
+}
+
+/** The phones of the test run (`CLOUDLET_TEST_PHONES`), or some of its own where there are none. */
+export async function phonesForTest(options: PhonesOptions): Promise<Phones> {
+  const inventory = process.env['CLOUDLET_TEST_PHONES'];
+  const shared = inventory ? openPhones(inventory) : undefined;
+  if (shared === undefined || shared.phones.length < options.count) return startPhones(options);
+  for (const phone of shared.phones) {
+    await phone.heal();
+    await phone.boot();
+  }
+  return { ...shared, phones: shared.phones.slice(0, options.count) };
+}
+
 function phonesOf(layout: PhonesLayout, count: number, stop: () => Promise<void>): Phones {
   return {
     registry: layout.registry,

@@ -1,0 +1,26 @@
+/**
+ * One run of a kind at a time on this machine.
+ *
+ * Guarantees: held until `release` or the end of the process, however that ends (an abstract unix socket,
+ * which the kernel takes back), so there is never a stale lock to clear.
+ */
+import { createServer } from 'node:net';
+import { TerminalError } from '@cloudlet/runtime/base';
+
+/** @throws TerminalError (`AlreadyRunning`) while another process holds the name. */
+export function takeLock(name: string): Promise<() => void> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(
+        new TerminalError('AlreadyRunning', `another 'npm ${name}' runs on this machine`, {
+          cause,
+        }),
+      ),
+    );
+    server.listen(`\0cloudlet-operator-${name}`, () => {
+      server.unref();
+      resolve(() => server.close());
+    });
+  });
+}

@@ -1,0 +1,63 @@
+/**
+ * The frame of every command of `npm run`: signals, cleaning up, the exit code.
+ *
+ * Guarantees: SIGINT, SIGTERM and SIGHUP abort the signal that the command gets; what it deferred is undone
+ * before the process ends, last first, also after an error; an expected error is one line, not a stack.
+ */
+import { constants } from 'node:os';
+import { describeError, TerminalError } from '@cloudlet/runtime/base';
+import { createProgress, type Progress } from '../../testbed/index.ts';
+
+export interface CommandContext {
+  readonly progress: Progress;
+  /** Aborts when the process is asked to end. */
+  readonly signal: AbortSignal;
+  /** Undone when the command ends. */
+  readonly cleanup: AsyncDisposableStack;
+}
+
+/** The process was asked to end. */
+class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  readonly code: number;
+  constructor(signal: NodeJS.Signals) {
+    super(`ended by ${signal}`);
+    this.code = 128 + constants.signals[signal];
+  }
+}
+
+/** Runs a command and ends the process with the code that it returns. */
+export async function runMain(
+  command: (context: CommandContext) => Promise<number>,
+): Promise<void> {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => controller.abort(new Interrupted(signal)));
+  }
+  const progress = createProgress();
+  const cleanup = new AsyncDisposableStack();
+  let code = 1;
+  try {
+    code = await command({ progress, signal: controller.signal, cleanup });
+    if (controller.signal.aborted) code = codeOf(controller.signal.reason);
+  } catch (error) {
+    code = codeOf(error);
+    if (error instanceof Interrupted) progress(`${error.message}, cleaning up`);
+    else
+      progress(`error: ${error instanceof TerminalError ? describeError(error) : stackOf(error)}`);
+  }
+  try {
+    await cleanup.disposeAsync();
+  } catch (error) {
+    progress(`error while cleaning up: ${stackOf(error)}`);
+    code ||= 1;
+  }
+  process.exit(code);
+}
+
+const codeOf = (error: unknown): number => (error instanceof Interrupted ? error.code : 1);
+
+function stackOf(error: unknown): string {
+  const stack = error instanceof Error && error.stack ? `\n${error.stack}` : '';
+  return `${describeError(error)}${stack}`;
+}

@@ -1,0 +1,125 @@
+/**
+ * `npm test`: everything, from the types to stories on a real control plane and real engines.
+ *
+ * Guarantees: brings up what it needs and takes it down, also when it is interrupted; names what it left out
+ * and why; the last line is `N passed, N failed`, and the exit code says the same. Arguments choose files by
+ * parts of their path: `npm test -- operator/src scenarios/region`.
+ */
+import { glob, mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describeError } from '@cloudlet/runtime/base';
+import {
+  ensureControlPlaneBinaries,
+  ensureTools,
+  isRoot,
+  phoneTools,
+  controlPlaneTools,
+  repositoryRoot,
+  startControlPlane,
+  startPhones,
+} from '../testbed/index.ts';
+import { runChecks } from './steps/checks.ts';
+import { returnCache, runAsRoot } from './steps/elevate.ts';
+import { takeLock } from './steps/lock.ts';
+import { type CommandContext, runMain } from './steps/main.ts';
+import { addUp, runNodeTests, type Tally } from './steps/node-tests.ts';
+
+/** Phones that all scenarios share. */
+const phoneCount = 3;
+
+await runMain(async (context) => {
+  const { progress, signal, cleanup } = context;
+  const chosen = process.argv.slice(2);
+  await ensureControlPlaneBinaries(progress, signal);
+  const asRoot = await runAsRoot(context);
+  if (asRoot !== undefined) return asRoot;
+  cleanup.defer(returnCache);
+  cleanup.defer(await takeLock('test'));
+  await ensureTools(progress, [...controlPlaneTools, ...(isRoot() ? phoneTools : [])]);
+
+  const tallies: Tally[] = [];
+  if (chosen.length === 0) tallies.push(await runChecks(progress, signal));
+  const units = await testFiles(chosen, (file) => !file.startsWith('e2e/scenarios/'));
+  progress(`unit tests: ${units.length} files`);
+  tallies.push(
+    await runNodeTests({
+      files: units,
+      concurrency: availableParallelism(),
+      timeoutMs: 5 * 60_000,
+      signal,
+      progress,
+    }),
+  );
+  const scenarios = await testFiles(chosen, (file) => file.startsWith('e2e/scenarios/'));
+  signal.throwIfAborted();
+  if (scenarios.length > 0) {
+    await startBed(context);
+    progress(`scenarios: ${scenarios.length} files, one after another`);
+    tallies.push(
+      await runNodeTests({
+        files: scenarios,
+        concurrency: 1,
+        timeoutMs: 20 * 60_000,
+        signal,
+        progress,
+        tellFiles: true,
+      }),
+    );
+  }
+  signal.throwIfAborted();
+  await cleanup.disposeAsync();
+  return tell(tallies, progress);
+});
+
+/** Test files of the repository in order, by path from its root. */
+async function testFiles(
+  chosen: readonly string[],
+  wanted: (file: string) => boolean,
+): Promise<string[]> {
+  const files: string[] = [];
+  const rooms = '{crds,runtime,tunnel,drivers,operator,agent,cli,charts,e2e}/**/*.test.ts';
+  const exclude = ['**/node_modules/**', '**/dist/**'];
+  for await (const file of glob(rooms, { cwd: repositoryRoot, exclude })) files.push(file);
+  return files
+    .filter(wanted)
+    .filter((file) => chosen.length === 0 || chosen.some((part) => file.includes(part)))
+    .sort()
+    .map((file) => join(repositoryRoot, file));
+}
+
+/** What all scenarios share; each makes what it needs beyond this. */
+async function startBed({ progress, cleanup, signal }: CommandContext): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'cloudlet-test-'));
+  cleanup.defer(() => rm(dir, { recursive: true, force: true }));
+  const region = await startControlPlane({ dir, progress });
+  cleanup.defer(() => region.stop());
+  progress(`control plane runs at ${region.server}`);
+  process.env['CLOUDLET_TEST_KUBECONFIG'] = region.kubeconfig;
+  signal.throwIfAborted();
+  if (!isRoot()) {
+    progress('no phones: neither root nor sudo without a password is at hand');
+    return;
+  }
+  try {
+    const phones = await startPhones({
+      count: phoneCount,
+      prefix: 'tphone',
+      net: '10.79.1',
+      progress,
+    });
+    cleanup.defer(() => phones.stop());
+    process.env['CLOUDLET_TEST_PHONES'] = phones.inventory;
+  } catch (error) {
+    process.env['CLOUDLET_TEST_NO_PHONES'] = describeError(error);
+    progress(`no phones: ${describeError(error)}`);
+  }
+}
+
+function tell(tallies: readonly Tally[], progress: (message: string) => void): number {
+  const { passed, failed, skipped } = addUp(tallies);
+  for (const line of skipped) progress(`left out: ${line}`);
+  progress(skipped.length > 0 ? `${skipped.length} tests were left out` : 'nothing was left out');
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
