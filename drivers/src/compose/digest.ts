@@ -158,8 +158,8 @@ function container(spec: JsonObject): JsonObject {
   const Config = isObject(named) && configId !== undefined ? named['ConfigName'] : configId;
   return {
     ...filled(spec, { StopGracePeriod: 10 * second, Isolation: 'default' }),
-    Configs: references.map((reference) => withoutKey(reference, 'ConfigID')),
-    Secrets: listAt(spec, 'Secrets').map((reference) => withoutKey(reference, 'SecretID')),
+    Configs: sorted(references.map((reference) => withoutKey(reference, 'ConfigID'))),
+    Secrets: sorted(listAt(spec, 'Secrets').map((reference) => withoutKey(reference, 'SecretID'))),
     Privileges: { ...privileges, CredentialSpec: { ...others, Config } },
   };
 }

@@ -89,7 +89,12 @@ export function bindReferences(spec: ServiceSpec, ids: ObjectIds): ServiceSpec {
         ...(configs ? { Configs: configs } : {}),
         ...(secrets ? { Secrets: secrets } : {}),
         ...(credentialId && container.Privileges
-          ? { Privileges: { ...container.Privileges, CredentialSpec: { Config: credentialId } } }
+          ? {
+              Privileges: {
+                ...container.Privileges,
+                CredentialSpec: { ...container.Privileges.CredentialSpec, Config: credentialId },
+              },
+            }
           : {}),
       },
     },

@@ -83,11 +83,15 @@ export function shellWords(line: string): readonly string[] | undefined {
 
 /** A number or boolean as the command-line tool writes it into labels and variables. */
 export function goText(value: number | bigint | boolean): string {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return String(value);
+  return typeof value !== 'number' || Number.isInteger(value) ? String(value) : goFloat(value);
+}
+
+/** A float as the command-line tool writes it: shortest digits, exponents from 1e-05 and 1e+06 on. */
+export function goFloat(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
   const [mantissa = '', exponent = '0'] = value.toExponential().split('e');
   const power = Number(exponent);
-  if (power >= -4 && power < 21) return String(value);
+  if (power >= -4 && power < 6) return String(value);
   const digits = String(Math.abs(power)).padStart(2, '0');
   return `${mantissa}e${power < 0 ? '-' : '+'}${digits}`;
 }

@@ -17,6 +17,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { ComposeError, itemPath, keyPath } from './findings.ts';
+import { goFloat } from './units.ts';
 
 export type YamlMap = ReadonlyMap<string, Yaml>;
 /** Whole numbers that a double cannot hold are bigint. */
@@ -226,12 +227,17 @@ export function resolvePlain(text: string): Yaml {
     const found = pattern.exec(digits);
     if (!found) continue;
     const magnitude = BigInt(`${prefix}${found[2]}`);
-    if (magnitude >= 1n << 64n) return Number(magnitude);
+    if (magnitude >= 1n << 64n) return goFloat(Number(magnitude));
     const value = found[1] === '-' ? -magnitude : magnitude;
     const isSafe = magnitude <= BigInt(Number.MAX_SAFE_INTEGER);
     return isSafe ? Number(value) : value;
   }
-  return float.test(digits) ? Number(digits) : text;
+  return float.test(digits) ? floatValue(Number(digits)) : text;
+}
+
+/** A whole number written as a float stays text where it would be written otherwise than an integer is. */
+function floatValue(value: number): Yaml {
+  return Number.isInteger(value) && Math.abs(value) >= 1e6 ? goFloat(value) : value;
 }
 
 function refused(path: string, message: string): ComposeError {

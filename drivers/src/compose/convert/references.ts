@@ -28,7 +28,7 @@ export function convertReferences(service: ComposeService, context: ReferenceCon
   const spec = service.credentialSpec;
   if (!spec) return { configs, secrets, credentialSpec: null };
   if (spec.kind !== 'Config')
-    return { configs, secrets, credentialSpec: { [spec.kind]: spec.value } };
+    return { configs, secrets, credentialSpec: { ...emptySpec, [spec.kind]: spec.value } };
   const path = `${service.path}.credential_spec.config`;
   const name = nameOf('config', spec.value, path, context);
   if (name === undefined) return { configs, secrets, credentialSpec: null };
@@ -38,7 +38,7 @@ export function convertReferences(service: ComposeService, context: ReferenceCon
       [...configs, runtime].map((config) => ({ config, name: config.ConfigName })),
     ).map(({ config }) => config),
     secrets,
-    credentialSpec: { Config: name },
+    credentialSpec: { ...emptySpec, Config: name },
   };
 }
 
@@ -73,7 +73,12 @@ function nameOf(
   return undefined;
 }
 
-/** In the order of names, so that another order in the file restarts nothing. */
-function byName<T extends { readonly name: string }>(items: readonly T[]): readonly T[] {
-  return [...items].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+const emptySpec = { Config: '', File: '', Registry: '' };
+
+/** In the order of names and targets, so that another order in the file restarts nothing. */
+function byName<T extends { readonly name: string; readonly file?: FileTarget }>(
+  items: readonly T[],
+): readonly T[] {
+  const key = ({ name, file }: T) => `${name}\0${file?.Name ?? ''}`;
+  return [...items].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }

@@ -281,10 +281,7 @@ function convertEndpoint(service: ComposeService, context: ServiceContext): Endp
 }
 
 function convertPorts(ports: readonly ComposePort[]) {
-  const sorted = [...ports].sort(
-    (a, b) =>
-      a.published - b.published || a.target - b.target || (a.protocol < b.protocol ? -1 : 1),
-  );
+  const sorted = [...ports].sort((a, b) => a.published - b.published);
   return sorted.map((port) => ({
     ...text('Protocol', port.protocol),
     TargetPort: port.target,

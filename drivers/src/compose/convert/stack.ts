@@ -29,7 +29,8 @@ export function convertStack(
     name: service.name,
     spec: convertService(service, context),
   }));
-  if (services.length === 0) findings.mistake('services', 'the file has no service to run');
+  if (services.length === 0 && findings.isClean)
+    findings.mistake('services', 'the file has no service to run');
   return {
     stack: naming.stack,
     services,

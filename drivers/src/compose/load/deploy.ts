@@ -153,11 +153,8 @@ function readRestart(
   if (!found || (found[2] && found[1] !== 'on-failure'))
     return restart.wrong('must be one of no, always, unless-stopped, on-failure, on-failure:3');
   if (found[1] === 'no') return undefined;
-  const maxAttempts = Number(found[2] ?? 0);
-  return {
-    condition: found[1] === 'on-failure' ? 'on-failure' : 'any',
-    ...(maxAttempts > 0 ? { maxAttempts } : {}),
-  };
+  if (found[1] !== 'on-failure') return { condition: 'any' };
+  return { condition: 'on-failure', maxAttempts: Number(found[2] ?? 0) };
 }
 
 function readRestartPolicy(field: Field): ComposeRestart | undefined {

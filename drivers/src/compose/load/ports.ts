@@ -54,9 +54,7 @@ function readShort(field: Field): readonly ComposePort[] {
   const text = field.textOrNumber();
   if (text === undefined) return [];
   const found =
-    /^(?:(.*):)??(?:(\d{0,5}(?:-\d{1,5})?):)?(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-zA-Z]*))?$/.exec(
-      text,
-    );
+    /^(?:(?:(.*):)?(\d{0,5}(?:-\d{1,5})?):)?(\d{1,5})(?:-(\d{1,5}))?(?:\/([a-zA-Z]*))?$/.exec(text);
   const protocol = (found?.[5] || 'tcp').toLowerCase();
   const first = port(found?.[3]);
   const last = port(found?.[4] ?? found?.[3]);

@@ -74,11 +74,11 @@ function readImage(members: Members): string {
     members.field.wrong(`needs \`image\`${hint}`);
     return '';
   }
-  const image = field.text() ?? '';
-  if (image !== '' && !imageReference(image))
-    field.wrong('is no image name: write it as `registry.example/shop:1.2`, in lower case');
+  const image = field.text();
   if (image === '') field.wrong('is empty; name an image');
-  return image;
+  else if (image !== undefined && !imageReference(image))
+    field.wrong('is no image name: write it as `registry.example/shop:1.2`, in lower case');
+  return image ?? '';
 }
 
 function readReferences(field: Field | undefined): readonly ComposeFileReference[] {
