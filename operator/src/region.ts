@@ -19,9 +19,9 @@ import {
 import type { Clock, Logger } from '@cloudlet/runtime/base';
 import {
   createInformer,
-  type Informer,
   type KubernetesClient,
   type KubernetesObject,
+  type ObservableInformer,
   type ResourceType,
 } from '@cloudlet/runtime/kubernetes';
 import { createFreshest } from './freshest.ts';
@@ -73,7 +73,9 @@ export function createRegion({ client, clock, logger, onLedgerWrite }: RegionDep
     seed: ({ name, id }) => rebuildLedger(id, placedAt(informers, name)),
     ...(onLedgerWrite ? { onWrite: onLedgerWrite } : {}),
   });
-  const all = Object.values(informers) as unknown as readonly Informer<KubernetesObject>[];
+  const all = Object.values(
+    informers,
+  ) as unknown as readonly ObservableInformer<KubernetesObject>[];
   return {
     client,
     clients,
@@ -88,6 +90,8 @@ export function createRegion({ client, clock, logger, onLedgerWrite }: RegionDep
     clusters: createFreshest(informers.clusters),
     zones: createFreshest(informers.zones),
     flavors: createFreshest(informers.flavors),
+    /** Sites that this process placed an instance at, by id, before the watch tells. */
+    placements: new Map<string, Set<string>>(),
     /** AppInsts that refer to what `ref` (see `refs`) stands for. */
     referrers: (ref: string): readonly AppInst[] => informers.appInsts.cache.byIndex('refs', ref),
     async run(signal: AbortSignal): Promise<void> {
@@ -119,10 +123,13 @@ function createInformers(client: KubernetesClient, logger: Logger, clock: Clock)
   const informer = <T extends KubernetesObject>(
     type: ResourceType,
     options: Parameters<typeof createInformer<T>>[2] = {},
-  ): Informer<T> => createInformer<T>(client, type, { logger, clock, ...options });
+  ): ObservableInformer<T> => createInformer<T>(client, type, { logger, clock, ...options });
   return {
     cloudlets: informer<Cloudlet>(resourceTypes.Cloudlet, {
-      indexes: { zone: ({ spec }) => (spec.zoneRef ? [spec.zoneRef.name] : []) },
+      indexes: {
+        zone: ({ spec }) => (spec.zoneRef ? [spec.zoneRef.name] : []),
+        id: ({ metadata }) => [instanceIdOf({ metadata }) ?? ''],
+      },
     }),
     appInsts: informer<AppInst>(resourceTypes.AppInst, { indexes: { refs: refsOf } }),
     apps: informer<App>(resourceTypes.App, {
@@ -144,7 +151,12 @@ function createInformers(client: KubernetesClient, logger: Logger, clock: Clock)
         ],
       },
     }),
-    revisions: informer<ControllerRevision>(controllerRevisionType, { labelSelector: labels.app }),
+    revisions: informer<ControllerRevision>(controllerRevisionType, {
+      labelSelector: labels.app,
+      indexes: {
+        app: ({ metadata }) => (metadata.ownerReferences ?? []).map((owner) => owner.uid),
+      },
+    }),
     copies: informer<SecretObject>(secretType, {
       namespace: namespaces.secrets,
       // What is in them is not needed here, so it is not kept.

@@ -6,7 +6,7 @@
  * so that what is left out disappears and what the agent owns is not touched; the object's uid is part of
  * the write, so it never lands on another object of the same name.
  */
-import { type Condition, fieldManagers, groupVersion,  from '@cloudlet/crds';
+import { type Condition, fieldManagers, groupVersion } from '@cloudlet/crds';
 import { contentHash } from '@cloudlet/runtime/base';
 import type { KubernetesObject, ResourceClient } from '@cloudlet/runtime/kubernetes';
 import type { Freshest } from './freshest.ts';

@@ -25,7 +25,12 @@ export interface Score {
 
 export type PlacementDecision =
   | { readonly kind: 'Placed'; readonly site: SiteView }
-  | { readonly kind: 'NoSiteFits'; readonly message: string };
+  | {
+      readonly kind: 'NoSiteFits';
+      readonly message: string;
+      /** The filter that refused every site, if it was one. */
+      readonly filter?: string;
+    };
 
 export interface SiteExplanation {
   readonly cloudlet: string;
@@ -46,7 +51,13 @@ export function decidePlacement(
     judged.filter(({ refusals }) => refusals.length === 0).map(({ site }) => site),
   );
   if (best) return { kind: 'Placed', site: best };
-  return { kind: 'NoSiteFits', message: summary(judged.map(({ refusals }) => refusals)) };
+  const names = new Set(judged.map(({ refusals }) => refusals[0]?.filter));
+  const [filter] = names.size === 1 ? names : [];
+  return {
+    kind: 'NoSiteFits',
+    message: summary(judged.map(({ refusals }) => refusals)),
+    ...(filter === undefined ? {} : { filter }),
+  };
 }
 
 /** Tells for each site whether and why, or why not, it would take the instance; best first. */

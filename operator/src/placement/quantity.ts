@@ -33,9 +33,9 @@ export function parseQuantity(text: string, scale = 1): number {
 
 /** What one replica, or a whole instance, asks for. */
 export interface Resources {
-  readonly cpuMillis?: number;
-  readonly memoryBytes?: number;
-  readonly diskBytes?: number;
+  readonly cpuMillis?: number | undefined;
+  readonly memoryBytes?: number | undefined;
+  readonly diskBytes?: number | undefined;
 }
 
 /** The size of one replica of a Flavor. */

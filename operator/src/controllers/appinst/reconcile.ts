@@ -1,0 +1,160 @@
+/**
+ * The AppInst controller: finds a site for an instance, writes down what it takes there, pins what it runs,
+ * and sums up what the site reports.
+ *
+ * Guarantees: from apply to Ready at most three writes to the object (identity; placement and roll-out;
+ * Ready) beside the site's own report, and a share of one ledger write; the ledger is written before the
+ * status that copies it; nothing at a site is touched because something was not found.
+ */
+import { type AppInst, appInstReasons } from '@cloudlet/crds';
+import type { EventRecorder, Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
+import { conditionOf, createStatusWriter, type StatusWriter, timestamp } from '../../status.ts';
+import { ensureIdentity } from './identity.ts';
+import { allocate, type Allocation } from './allocate.ts';
+import { operatorConditions, operatorFields, type Result, statusOf } from './conditions.ts';
+import { decide, type Decision } from './desired.ts';
+import { type ObserveDependencies, type Observed, observe } from './observe.ts';
+import { releaseFinalizer, removeInstance } from './remove.ts';
+import type { Rollout } from './rollout.ts';
+
+export interface AppInstDependencies extends ObserveDependencies {
+  readonly events: Pick<EventRecorder, 'record'>;
+  /** Copied secrets are read again after so long. */
+  readonly secretResyncMs?: number;
+}
+
+type Reconcile = (context: ReconcileContext) => Promise<Outcome>;
+const done: Outcome = { kind: 'done' };
+
+export function createAppInstReconcile(dependencies: AppInstDependencies): Reconcile {
+  const { region } = dependencies;
+  const statuses = createStatusWriter<AppInst>({
+    kind: 'AppInst',
+    client: region.clients.appInsts,
+    freshest: region.appInsts,
+    fields: operatorFields,
+    conditions: operatorConditions,
+  });
+  const report = reporter(dependencies, statuses);
+
+  return async ({ key, signal }) => {
+    const object = region.appInsts.get(key); //                              1 load
+    if (!object) return done;
+    if (object.metadata.deletionTimestamp)
+      //                                2 deletion
+      return remove(dependencies, report, object, signal);
+    const { appInst, id } = await ensureIdentity(region, object, signal); // 3 finalizer and id
+    const observed = await observe(dependencies, appInst, id, signal); //    5 observe
+    const decision = decide(observed); //                                    4 suspend, and 6 plan
+    if (decision.kind === 'Wait')
+      return { kind: 'requeue', afterMs: decision.afterMs, reason: decision.reason };
+    const allocation = await allocate(region, observed, decision, signal); // 7 act
+    await report(resultOf(observed, decision, allocation), signal); //          and report
+    return nextLook(dependencies, observed, decision);
+  };
+}
+
+/** What the status is made of. */
+function resultOf(observed: Observed, decision: Decision, allocation: Allocation): Result {
+  const { appInst, id, now, verdict } = observed;
+  const refusal = decision.kind === 'Refused' ? decision.problem : allocation.refusal;
+  const placed = allocation.holding && {
+    cloudlet: allocation.holding.cloudlet,
+    name: allocation.holding.site,
+    entry: allocation.holding.entry,
+    spec: decision.kind === 'Place' && !refusal ? decision.spec : allocation.runningSpec,
+  };
+  return {
+    appInst,
+    id,
+    now,
+    refusal,
+    placed,
+    rollout: rolloutOf(observed, decision, allocation),
+    failure: verdict.kind === 'Failed' ? verdict.message : undefined,
+  };
+}
+
+/** The roll-out as it is pinned from now on; a refusal leaves it as it was. */
+function rolloutOf(
+  { appInst, now, choice }: Observed,
+  decision: Decision,
+  allocation: Allocation,
+): Rollout | undefined {
+  const previous = appInst.status?.rollout;
+  if (decision.kind !== 'Place' || allocation.refusal || !allocation.holding) {
+    const lastHealthy = choice?.lastHealthy ?? previous?.lastHealthy;
+    return previous && { ...previous, ...(lastHealthy === undefined ? {} : { lastHealthy }) };
+  }
+  const { sequence } = allocation.holding.entry;
+  const startedAt = previous?.sequence === sequence ? previous.startedAt : undefined;
+  return { ...decision.pin, sequence, startedAt: startedAt ?? timestamp(now) };
+}
+
+/** When to look again though nothing changes: a roll-out's deadline, and secrets, which nobody may watch. */
+function nextLook(
+  { secretResyncMs = 5 * 60_000 }: AppInstDependencies,
+  { verdict, copy }: Observed,
+  decision: Decision,
+): Outcome {
+  if (decision.kind === 'Idle') return done;
+  const deadlineMs = verdict.kind === 'Underway' ? verdict.deadlineMs : undefined;
+  const secretMs = copy || decision.kind === 'Refused' ? secretResyncMs : undefined;
+  const afterMs = Math.min(deadlineMs ?? Infinity, secretMs ?? Infinity);
+  if (!Number.isFinite(afterMs)) return done;
+  return { kind: 'requeue', afterMs: afterMs + 100, reason: 'deadline of a roll-out or a secret' };
+}
+
+type Report = (result: Result, signal: AbortSignal) => Promise<AppInst>;
+
+/** Writes the status, and an event where Ready changed. */
+function reporter({ events }: AppInstDependencies, statuses: StatusWriter<AppInst>): Report {
+  return async (result, signal) => {
+    const before = conditionOf(result.appInst, 'Ready');
+    const status = statusOf(result);
+    const written = await statuses.write(result.appInst, status, signal);
+    const after = status.conditions?.find(({ type }) => type === 'Ready');
+    if (after && (after.status !== before?.status || after.reason !== before.reason))
+      events.record({
+        regarding: written,
+        type: after.status === 'True' || isExpected(after.reason) ? 'Normal' : 'Warning',
+        reason: after.reason,
+        action: 'Reconcile',
+        note: after.message,
+      });
+    return written;
+  };
+}
+
+const isExpected = (reason: string): boolean =>
+  (
+    [
+      appInstReasons.WaitingForSite,
+      appInstReasons.Progressing,
+      appInstReasons.Starting,
+      appInstReasons.PoweredOff,
+      appInstReasons.Suspended,
+      appInstReasons.Removing,
+    ] as string[]
+  ).includes(reason);
+
+async function remove(
+  { region }: AppInstDependencies,
+  report: Report,
+  appInst: AppInst,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const progress = await removeInstance(region, appInst, signal);
+  if (progress.kind === 'Gone') {
+    await releaseFinalizer(region, appInst, signal);
+    return done;
+  }
+  const removal = { reason: appInstReasons.Removing, message: progress.message };
+  await report(removalResult(appInst, region.clock.now(), removal), signal);
+  return done;
+}
+
+/** What it had stays on record while it goes: the copies of the ledger, and what the site was told. */
+function removalResult(appInst: AppInst, now: number, removal: Result['removal']): Result {
+  return { appInst, id: undefined, now, removal };
+}

@@ -1,0 +1,161 @@
+/**
+ * Taking an AppInst away: a tombstone at each site that may have it, and the finalizer last.
+ *
+ * Guarantees: the finalizer stays until every site that may have been sent a plan said that the instance is
+ * gone; a site that never was sent one is let go of at once; a site that is gone for good is let go of by the
+ * annotation `edge.cloudlet.dev/abandon` alone, and its tombstone stays, so that it cleans up should it come
+ * back. Repeating any step is harmless.
+ */
+import { annotations, type AppInst, finalizers, type LedgerTombstone } from '@cloudlet/crds';
+import { NotFoundError } from '@cloudlet/runtime/base';
+import { confirmRemoval, dropTombstone, floorOf, retire } from '../../ledger/entries.ts';
+import { instanceIdOf } from '../../plan/render.ts';
+import type { Region } from '../../region.ts';
+import { timestamp } from '../../status.ts';
+import { sightOf } from './conditions.ts';
+import { type Holding, holdingsOf } from './observe.ts';
+
+export type RemovalProgress =
+  { readonly kind: 'Gone' } | { readonly kind: 'Waiting'; readonly message: string };
+
+/** Does what is left to do; `Gone` means that the finalizer may go. */
+export async function removeInstance(
+  region: Region,
+  appInst: AppInst,
+  signal: AbortSignal,
+): Promise<RemovalProgress> {
+  const id = instanceIdOf(appInst);
+  if (id === undefined || isForeignId(region, appInst, id)) return { kind: 'Gone' };
+  const holdings = holdingsOf(region, id);
+  if (holdings.length === 0) return { kind: 'Gone' };
+  const isAbandoned = annotations.abandon in (appInst.metadata.annotations ?? {});
+  const isUnsent = await wasNeverSent(region, appInst, signal);
+  const left: Holding[] = [];
+  for (const holding of holdings) {
+    const tombstone = await bury(region, appInst, holding, isAbandoned);
+    if (!tombstone || isAbandoned) continue;
+    if (isUnsent || cannotHaveIt(holding) || isConfirmed(appInst, tombstone))
+      await forget(region, holding, id, tombstone, isUnsent || cannotHaveIt(holding));
+    else left.push(holding);
+  }
+  return left.length === 0 ? { kind: 'Gone' } : { kind: 'Waiting', message: waitingMessage(left) };
+}
+
+/** Takes the finalizer off; an object that is gone already is what was wanted. */
+export async function releaseFinalizer(
+  region: Region,
+  appInst: AppInst,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name, namespace, resourceVersion, finalizers: held = [] } = appInst.metadata;
+  if (!held.includes(finalizers.appinst)) return;
+  const rest = held.filter((finalizer) => finalizer !== finalizers.appinst);
+  try {
+    const written = await region.clients.appInsts.mergePatch(
+      name,
+      namespace,
+      { metadata: { resourceVersion, finalizers: rest } },
+      { signal },
+    );
+    region.appInsts.wrote(written);
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+  }
+  region.placements.delete(instanceIdOf(appInst) ?? '');
+}
+
+/** An id that a ledger has under another object, which exists, is not this one's to remove. */
+function isForeignId(region: Region, appInst: AppInst, id: string): boolean {
+  return holdingsOf(region, id).some(({ entry }) => {
+    if (!entry) return false;
+    const isOwn =
+      entry.namespace === appInst.metadata.namespace && entry.name === appInst.metadata.name;
+    return !isOwn && region.appInsts.get(`${entry.namespace}/${entry.name}`) !== undefined;
+  });
+}
+
+/**
+ * Whether no hub can have sent a plan: none was ever pinned. Asked of the API server itself, since a former
+ * leader may have pinned one that the watch has not brought yet; hubs send nothing for an object that is
+ * being deleted.
+ */
+async function wasNeverSent(
+  region: Region,
+  appInst: AppInst,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (appInst.status?.rollout || appInst.status?.site) return false;
+  const { name, namespace } = appInst.metadata;
+  try {
+    const live = await region.clients.appInsts.get(name, namespace, { signal });
+    return !live.status?.rollout && !live.status?.site;
+  } catch (error) {
+    if (error instanceof NotFoundError) return true;
+    throw error;
+  }
+}
+
+/** A site that does not exist any more, or whose agents never enrolled, has nothing. */
+function cannotHaveIt({ cloudlet }: Holding): boolean {
+  if (!cloudlet) return true;
+  const hasEnrolled =
+    (cloudlet.status?.keys ?? []).length > 0 || cloudlet.status?.site !== undefined;
+  return !hasEnrolled && sightOf(cloudlet) === 'NeverConnected';
+}
+
+function isConfirmed(appInst: AppInst, tombstone: LedgerTombstone): boolean {
+  const site = appInst.status?.site;
+  return (
+    site?.removed === true &&
+    site.uid === appInst.metadata.uid &&
+    site.placement >= tombstone.sequence
+  );
+}
+
+/** Makes sure that the site's ledger orders the removal. */
+function bury(
+  region: Region,
+  appInst: AppInst,
+  { site, ledger, tombstone, entry }: Holding,
+  isAbandoned: boolean,
+): Promise<LedgerTombstone | undefined> {
+  const isDone = !entry && tombstone && (!isAbandoned || tombstone.reason === 'Abandoned');
+  if (isDone) return Promise.resolve(tombstone);
+  return region.ledgers.write({ name: site, id: ledger.cloudletId }, (current) => {
+    const retired = retire(current, {
+      id: instanceIdOf(appInst) ?? '',
+      reason: isAbandoned ? 'Abandoned' : 'Deleted',
+      deleteVolumes: deletesVolumes(region, appInst),
+      since: timestamp(region.clock.now()),
+      floor: floorOf(appInst),
+    });
+    return { ledger: retired.ledger, result: retired.tombstone };
+  });
+}
+
+/** What the revision that runs says; an App that is gone keeps its volumes. */
+export function deletesVolumes(region: Region, appInst: AppInst): boolean {
+  const { namespace } = appInst.metadata;
+  const name = appInst.status?.rollout?.revision;
+  const revision = name && region.informers.revisions.cache.get(`${namespace}/${name}`);
+  return revision ? revision.data.spec.volumes?.onDelete === 'Delete' : false;
+}
+
+function forget(
+  region: Region,
+  { site, ledger }: Holding,
+  id: string,
+  tombstone: LedgerTombstone,
+  unasked: boolean,
+): Promise<void> {
+  return region.ledgers.write({ name: site, id: ledger.cloudletId }, (current) => ({
+    ledger: unasked ? dropTombstone(current, id) : confirmRemoval(current, id, tombstone.sequence),
+    result: undefined,
+  }));
+}
+
+function waitingMessage(left: readonly Holding[]): string {
+  const unseen = left.filter(({ cloudlet }) => sightOf(cloudlet) !== 'Connected').length;
+  if (unseen === 0) return 'The site is removing it.';
+  return `${unseen === 1 ? 'A site that has it is' : `${unseen} sites that have it are`} not connected: it is removed when the site is back; annotate it with ${annotations.abandon} if the site is gone for good.`;
+}

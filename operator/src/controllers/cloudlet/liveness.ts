@@ -1,0 +1,187 @@
+/**
+ * Whether a site is connected, from its Lease, and whose fault it is when it is not.
+ *
+ * Guarantees: the age of a Lease is measured by our own monotonic clock from when its renewal was seen; a
+ * released Lease counts at once, one that is not renewed after its duration; when no hub lives, has come back
+ * less than a minute ago, or more than half of at least five sites went within a minute, it is the region
+ * that cannot see: HubUnavailable, for five minutes at most while hubs live.
+ */
+import { type CloudletCondition, type CloudletReason } from './conditions.ts';
+import type { Clock } from '@cloudlet/runtime/base';
+import type { Lease } from '../../kinds.ts';
+import { hubLeasePrefix, leaseAnnotations, siteLeasePrefix } from '../../names.ts';
+
+export interface Connection {
+  readonly status: CloudletCondition;
+  readonly reason: CloudletReason;
+  readonly message: string;
+  /** Name of the hub that holds the tunnel. */
+  readonly hub?: string;
+  /** Look again after so many milliseconds. */
+  readonly recheckMs?: number;
+}
+
+interface SiteState {
+  isConnected: boolean;
+  /** Monotonic; when it was found lost. */
+  lostAt?: number;
+  /** It went with many others. */
+  wentWithMany?: boolean;
+}
+
+const windowMs = 60_000;
+const leastSites = 5;
+const patienceMs = 5 * 60_000;
+const hubGraceMs = 60_000;
+const defaultDurationMs = 90_000;
+
+export interface LivenessOptions {
+  readonly clock: Clock;
+  /** Sites that are to be judged again, now that others went as well. */
+  readonly onMassLoss: (sites: readonly string[]) => void;
+}
+
+export class Liveness {
+  readonly #clock: Clock;
+  readonly #onMassLoss: LivenessOptions['onMassLoss'];
+  /** By name of the Lease: which renewal was seen, and when. */
+  readonly #seen = new Map<string, { renewal: string; at: number }>();
+  readonly #sites = new Map<string, SiteState>();
+  readonly #hubs = new Map<string, Lease>();
+  #hubsBackAt: number | undefined;
+
+  constructor(options: LivenessOptions) {
+    this.#clock = options.clock;
+    this.#onMassLoss = options.onMassLoss;
+  }
+
+  /** To be told of every Lease of the system namespace, as it comes. */
+  observe(lease: Lease, isGone = false): void {
+    const { name } = lease.metadata;
+    const isHub = name.startsWith(hubLeasePrefix);
+    if (!isHub && !name.startsWith(siteLeasePrefix)) return;
+    const hadHubs = this.#liveHubs() > 0;
+    if (isGone) {
+      this.#seen.delete(name);
+      this.#hubs.delete(name);
+      return;
+    }
+    const renewal = `${lease.spec?.holderIdentity ?? ''} ${lease.spec?.renewTime ?? ''}`;
+    const known = this.#seen.get(name);
+    if (known?.renewal !== renewal)
+      this.#seen.set(name, {
+        renewal,
+        at: known ? this.#clock.monotonic() : this.#firstSeen(lease),
+      });
+    if (!isHub) return;
+    this.#hubs.set(name, lease);
+    if (!hadHubs && this.#liveHubs() > 0) this.#hubsBackAt = this.#clock.monotonic();
+  }
+
+  /** A Lease that is old when it is first seen has its age by the wall clock, but never more than all of it. */
+  #firstSeen(lease: Lease): number {
+    const renewed = Date.parse(lease.spec?.renewTime ?? '');
+    const age = Number.isNaN(renewed) ? 0 : Math.max(0, this.#clock.now() - renewed);
+    return this.#clock.monotonic() - Math.min(age, durationOf(lease));
+  }
+
+  #remainingMs(lease: Lease): number {
+    if (!lease.spec?.holderIdentity) return 0;
+    const seen = this.#seen.get(lease.metadata.name);
+    if (!seen) return 0;
+    return seen.at + durationOf(lease) - this.#clock.monotonic();
+  }
+
+  #liveHubs(): number {
+    return [...this.#hubs.values()].filter((lease) => this.#remainingMs(lease) > 0).length;
+  }
+
+  forget(site: string): void {
+    this.#sites.delete(site);
+  }
+
+  /** Judges one site. `wasConnected` is what its status says so far. */
+  judge(site: string, lease: Lease | undefined, wasConnected: boolean): Connection {
+    const state = this.#sites.get(site) ?? { isConnected: wasConnected };
+    this.#sites.set(site, state);
+    const remainingMs = lease ? this.#remainingMs(lease) : 0;
+    if (lease && remainingMs > 0) {
+      state.isConnected = true;
+      delete state.lostAt;
+      delete state.wentWithMany;
+      return connected(lease, remainingMs);
+    }
+    if (!lease?.spec?.acquireTime && !state.isConnected && state.lostAt === undefined) return never;
+    if (state.isConnected) {
+      state.isConnected = false;
+      state.lostAt = this.#clock.monotonic();
+      this.#noticeMassLoss();
+    }
+    if (lease?.metadata.annotations?.[leaseAnnotations.duplicate] !== undefined) return duplicate;
+    return this.#blame(state);
+  }
+
+  /** Marks every site that went within the window, if together they are more than half of those there were. */
+  #noticeMassLoss(): void {
+    const since = this.#clock.monotonic() - windowMs;
+    const lost = [...this.#sites].filter(
+      ([, { lostAt }]) => lostAt !== undefined && lostAt > since,
+    );
+    const present = [...this.#sites.values()].filter(({ isConnected }) => isConnected).length;
+    if (lost.length + present < leastSites || lost.length * 2 <= lost.length + present) return;
+    const fresh = lost.filter(([, state]) => !state.wentWithMany);
+    for (const [, state] of fresh) state.wentWithMany = true;
+    if (fresh.length > 0) this.#onMassLoss(fresh.map(([name]) => name));
+  }
+
+  #blame(state: SiteState): Connection {
+    if (this.#liveHubs() === 0) return hubUnavailable('No hub is running.', 10_000);
+    const now = this.#clock.monotonic();
+    const lostAt = state.lostAt ?? -Infinity;
+    const graceMs = (this.#hubsBackAt ?? -Infinity) + hubGraceMs - now;
+    if (graceMs > 0 && lostAt <= (this.#hubsBackAt ?? 0) && state.lostAt !== undefined)
+      return hubUnavailable('The hubs have just come back.', graceMs);
+    const patience = lostAt + patienceMs - now;
+    if (state.wentWithMany && patience > 0)
+      return hubUnavailable('Many sites went at the same time.', patience);
+    return {
+      status: 'False',
+      reason: 'SiteUnreachable',
+      message: 'No agent of the site is connected.',
+    };
+  }
+}
+
+const durationOf = (lease: Lease): number =>
+  (lease.spec?.leaseDurationSeconds ?? defaultDurationMs / 1000) * 1000;
+
+function connected(lease: Lease, remainingMs: number): Connection {
+  const holder = lease.spec?.holderIdentity ?? '';
+  return {
+    status: 'True',
+    reason: 'Connected',
+    message: 'An agent of the site is connected.',
+    hub: holder.slice(0, Math.max(0, holder.lastIndexOf('/'))) || holder,
+    recheckMs: remainingMs + 50,
+  };
+}
+
+const hubUnavailable = (message: string, recheckMs: number): Connection => ({
+  status: 'Unknown',
+  reason: 'HubUnavailable',
+  message,
+  recheckMs: recheckMs + 50,
+});
+
+const never: Connection = {
+  status: 'False',
+  reason: 'NeverConnected',
+  message: 'No agent of the site has connected yet.',
+};
+
+const duplicate: Connection = {
+  status: 'False',
+  reason: 'DuplicateAgent',
+  message:
+    'Two agents with keys of this site took it from each other again and again; both are refused until the key of one is put into spec.acceptedKeys again.',
+};

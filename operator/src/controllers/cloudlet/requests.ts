@@ -1,0 +1,122 @@
+/**
+ * Certificate requests of agents: the operator's own check, whatever a hub found, and the signature.
+ *
+ * Guarantees: a key gets a certificate only when the join token of this very Cloudlet is bound to it, a
+ * person accepted it, or it had one before; a revoked Cloudlet gets none, one that is being deleted none for
+ * new keys; the request proves that its sender has the key.
+ */
+import { agentSigner, type Cloudlet, cloudletReasons } from '@cloudlet/crds';
+import { InvalidError } from '@cloudlet/runtime/base';
+import { type Authority, readCsr, signAgentCsr } from '@cloudlet/tunnel';
+import type { CertificateSigningRequest } from '../../kinds.ts';
+import { decode } from '../../plan/secrets.ts';
+import { instanceIdOf } from '../../plan/render.ts';
+import { timestamp } from '../../status.ts';
+import type { SiteKey } from './conditions.ts';
+import type { JoinRecord } from './join.ts';
+
+/** On a request: the host name that the agent gave. */
+export const memberAnnotation = 'edge.cloudlet.dev/member';
+
+export type RequestVerdict =
+  | { readonly kind: 'Sign'; readonly key: SiteKey }
+  | { readonly kind: 'Deny'; readonly reason: string; readonly message: string };
+
+export interface JudgedRequest {
+  readonly request: CertificateSigningRequest;
+  readonly verdict: RequestVerdict;
+}
+
+/** Requests that nobody has answered yet. */
+export const isPending = ({ spec, status }: CertificateSigningRequest): boolean =>
+  spec.signerName === agentSigner &&
+  !status?.certificate &&
+  !(status?.conditions ?? []).some(({ type }) => type === 'Denied' || type === 'Failed');
+
+const lifeMs = 30 * 86_400_000;
+
+/** Says whether a request is to be signed. Reads nothing but its arguments. */
+export async function judgeRequest(
+  request: CertificateSigningRequest,
+  cloudlet: Cloudlet,
+  join: JoinRecord | undefined,
+  now: number,
+): Promise<JudgedRequest> {
+  const deny = (reason: string, message: string): JudgedRequest => ({
+    request,
+    verdict: { kind: 'Deny', reason, message },
+  });
+  let fingerprint: string;
+  try {
+    ({ fingerprint } = await readCsr(decode(request.spec.request)));
+  } catch (error) {
+    if (error instanceof InvalidError) return deny('InvalidRequest', error.message);
+    throw error;
+  }
+  const known = cloudlet.status?.keys?.find((key) => key.fingerprint === fingerprint);
+  if (cloudlet.spec.revoked)
+    return deny(cloudletReasons.Revoked, 'the Cloudlet is revoked: spec.revoked is true');
+  if (!known && cloudlet.metadata.deletionTimestamp)
+    return deny('Deleting', 'the Cloudlet is being deleted');
+  if (!known && !hasRight(fingerprint, cloudlet, join))
+    return deny('UnknownKey', `${fingerprint} is neither accepted nor bound to the join token`);
+  const member = request.metadata.annotations?.[memberAnnotation]?.slice(0, 63);
+  return {
+    request,
+    verdict: {
+      kind: 'Sign',
+      key: {
+        fingerprint,
+        ...(member ? { member } : {}),
+        notAfter: timestamp(now + lifeMs),
+        acceptedAt: known?.acceptedAt ?? timestamp(now),
+      },
+    },
+  };
+}
+
+function hasRight(fingerprint: string, cloudlet: Cloudlet, join: JoinRecord | undefined): boolean {
+  if ((cloudlet.spec.acceptedKeys ?? []).includes(fingerprint)) return true;
+  return join?.boundKey === fingerprint && join.cloudletId === instanceIdOf(cloudlet);
+}
+
+/** The certificate for a request that was found right. */
+export async function signRequest(
+  authority: Authority,
+  request: CertificateSigningRequest,
+  cloudlet: Cloudlet,
+  now: number,
+): Promise<string> {
+  const issued = await signAgentCsr(authority, {
+    csrPem: decode(request.spec.request),
+    cloudlet: cloudlet.metadata.name,
+    cloudletId: instanceIdOf(cloudlet) ?? '',
+    now,
+  });
+  return issued.certificatePem;
+}
+
+const mostKeys = 14;
+
+/**
+ * The keys of a site: those on record, those that get a certificate now, and the one that the join token is
+ * bound to, so that a Cloudlet that was restored without its status knows its agent again.
+ */
+export function keysOf(
+  cloudlet: Cloudlet,
+  join: JoinRecord | undefined,
+  judged: readonly JudgedRequest[],
+  now: number,
+): readonly SiteKey[] {
+  const keys = new Map((cloudlet.status?.keys ?? []).map((key) => [key.fingerprint, key]));
+  const bound = join?.cloudletId === instanceIdOf(cloudlet) ? join?.boundKey : undefined;
+  if (bound !== undefined && !keys.has(bound))
+    keys.set(bound, { fingerprint: bound, acceptedAt: timestamp(now) });
+  for (const { verdict } of judged)
+    if (verdict.kind === 'Sign')
+      keys.set(verdict.key.fingerprint, { ...keys.get(verdict.key.fingerprint), ...verdict.key });
+  return [...keys.values()]
+    .sort((a, b) => (b.notAfter ?? '9').localeCompare(a.notAfter ?? '9', 'en'))
+    .slice(0, mostKeys)
+    .sort((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
+}

@@ -1,0 +1,50 @@
+/** The Cluster controller: says whether it takes instances, and keeps it while some refer to it. */
+import { type Cluster, finalizers } from '@cloudlet/crds';
+import type { Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
+import { refs, type Region } from '../../region.ts';
+import { createStatusWriter } from '../../status.ts';
+import { dropFinalizer, ensureFinalizer, referrersText } from '../finalizer.ts';
+import { operatorConditions, operatorFields, statusOf } from './conditions.ts';
+
+const done: Outcome = { kind: 'done' };
+
+export function createClusterReconcile(
+  region: Region,
+): (context: ReconcileContext) => Promise<Outcome> {
+  const client = region.clients.clusters;
+  const statuses = createStatusWriter<Cluster>({
+    kind: 'Cluster',
+    client,
+    freshest: region.clusters,
+    fields: operatorFields,
+    conditions: operatorConditions,
+  });
+
+  return async ({ key, signal }) => {
+    const found = region.clusters.get(key); //                              1 load
+    if (!found) return done;
+    const { namespace = '', name } = found.metadata;
+    const appInsts = region.referrers(refs.cluster(namespace, name));
+    const isLeaving = found.metadata.deletionTimestamp !== undefined;
+    if (isLeaving && appInsts.length === 0) {
+      //                            2 deletion
+      await dropFinalizer(client, region.clusters, found, finalizers.cluster, signal);
+      return done;
+    }
+    const cluster = isLeaving //                                            3 finalizer
+      ? found
+      : await ensureFinalizer(client, region.clusters, found, finalizers.cluster, signal);
+    const site = cluster.spec.cloudletRef.name;
+    const ledger = region.ledgers.view(site);
+    const instances = (ledger?.entries ?? []).filter((entry) => entry.cluster === key).length;
+    const status = statusOf({
+      cluster,
+      now: region.clock.now(),
+      cloudlet: region.cloudlets.get(site),
+      instances,
+      users: isLeaving ? referrersText('AppInst', appInsts) : undefined,
+    });
+    await statuses.write(cluster, status, signal); //                       7 report
+    return done;
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * The Flavor controller: keeps a Flavor while something refers to it. A Flavor has no status; who asks why it
+ * stays finds an Event that names what refers to it.
+ */
+import { finalizers } from '@cloudlet/crds';
+import type { EventRecorder, Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
+import { refs, type Region } from '../../region.ts';
+import { dropFinalizer, ensureFinalizer, referrersText } from '../finalizer.ts';
+
+const done: Outcome = { kind: 'done' };
+
+export function createFlavorReconcile(
+  region: Region,
+  events: Pick<EventRecorder, 'record'>,
+): (context: ReconcileContext) => Promise<Outcome> {
+  const client = region.clients.flavors;
+  return async ({ key, signal }) => {
+    const flavor = region.flavors.get(key); //                              1 load
+    if (!flavor) return done;
+    if (flavor.metadata.deletionTimestamp === undefined) {
+      //               3 finalizer
+      await ensureFinalizer(client, region.flavors, flavor, finalizers.flavor, signal);
+      return done;
+    }
+    const users = usersOf(region, key);
+    if (users === undefined) {
+      //                                           2 deletion
+      await dropFinalizer(client, region.flavors, flavor, finalizers.flavor, signal);
+      return done;
+    }
+    events.record({
+      regarding: flavor,
+      type: 'Warning',
+      reason: 'InUse',
+      action: 'Delete',
+      note: `It is used by ${users}.`,
+    });
+    return done;
+  };
+}
+
+function usersOf(region: Region, flavor: string): string | undefined {
+  const apps = region.informers.apps.cache.byIndex('refs', refs.flavor(flavor));
+  const appInsts = region.referrers(refs.flavor(flavor));
+  const users = [
+    ...(apps.length > 0 ? [referrersText('App', apps)] : []),
+    ...(appInsts.length > 0 ? [referrersText('AppInst', appInsts)] : []),
+  ];
+  return users.length > 0 ? users.join(' and ') : undefined;
+}

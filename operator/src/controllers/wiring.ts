@@ -1,0 +1,301 @@
+/**
+ * Which change leads to which reconcile: all relations between kinds, in one place. Wires and decides nothing.
+ */
+import {
+  type AppInst,
+  type Cloudlet,
+  cloudletConditions,
+  type CloudletLedger,
+  labels,
+  type LedgerEntry,
+} from '@cloudlet/crds';
+import { contentHash } from '@cloudlet/runtime/base';
+import {
+  type CacheEvent,
+  type Controller,
+  type ControllerDependencies,
+  createController,
+  type EventRecorder,
+  itself,
+  keyOf,
+  ownersOf,
+  priorities,
+} from '@cloudlet/runtime/kubernetes';
+import { type Lease, resourceTypes } from '../kinds.ts';
+import { caSecret, hashKeySecret, joinSecretPrefix, siteLeasePrefix } from '../names.ts';
+import { instanceIdOf } from '../plan/render.ts';
+import { refs, type Region } from '../region.ts';
+import { conditionOf } from '../status.ts';
+import { createAppReconcile } from './app/reconcile.ts';
+import { createAppInstReconcile } from './appinst/reconcile.ts';
+import { createCloudletReconcile } from './cloudlet/reconcile.ts';
+import { Liveness } from './cloudlet/liveness.ts';
+import { createClusterReconcile } from './cluster/reconcile.ts';
+import { createFlavorReconcile } from './flavor/reconcile.ts';
+import { identityKey, type RegionIdentity } from './identity/reconcile.ts';
+import { createZoneReconcile } from './zone/reconcile.ts';
+
+export interface WiringOptions extends ControllerDependencies {
+  readonly region: Region;
+  readonly identity: RegionIdentity;
+  readonly events: Pick<EventRecorder, 'record'>;
+  readonly addresses: { readonly hub: string; readonly enroll: string };
+  /** Reconciles of AppInsts at once. */
+  readonly workers: number;
+}
+
+/** Every controller of the operator. */
+export function createControllers(options: WiringOptions): readonly Controller[] {
+  const { region, events } = options;
+  const { logger } = region;
+  const make = (
+    name: string,
+    workers: number,
+    reconcile: Parameters<typeof createController>[0]['reconcile'],
+  ): Controller => createController({ name, workers, reconcile, logger }, options);
+  const appInst = make(
+    'appinst',
+    options.workers,
+    createAppInstReconcile({ region, events, hashKey: () => options.identity.hashKey() }),
+  );
+  const liveness = new Liveness({
+    clock: region.clock,
+    onMassLoss: (sites) => sites.forEach((site) => cloudlet.enqueue(site)),
+  });
+  const cloudlet: Controller = make(
+    'cloudlet',
+    8,
+    createCloudletReconcile({
+      region,
+      liveness,
+      events,
+      authority: () => options.identity.authority(),
+      addresses: options.addresses,
+    }),
+  );
+  const controllers = {
+    identity: make('identity', 1, (context) => options.identity.reconcile(context)),
+    app: make('app', 4, createAppReconcile(region)),
+    zone: make('zone', 2, createZoneReconcile(region)),
+    flavor: make('flavor', 1, createFlavorReconcile(region, events)),
+    cluster: make('cluster', 2, createClusterReconcile(region)),
+    cloudlet,
+    appInst,
+  };
+  wireIdentity(region, controllers.identity);
+  wireCloudlet(region, cloudlet, liveness);
+  wireAppInst(region, appInst);
+  wireOthers(region, controllers);
+  return Object.values(controllers);
+}
+
+function wireIdentity({ informers }: Region, identity: Controller): void {
+  identity.enqueue(identityKey);
+  identity.watches(informers.system, ({ metadata }) =>
+    [caSecret, hashKeySecret].includes(metadata.name) || metadata.name.endsWith('-tls')
+      ? [identityKey]
+      : [],
+  );
+}
+
+function wireCloudlet({ informers }: Region, cloudlet: Controller, liveness: Liveness): void {
+  cloudlet.watches(informers.cloudlets, itself);
+  cloudlet.watches(informers.ledgers, itself);
+  cloudlet.watches(informers.zones, ({ metadata }) =>
+    informers.cloudlets.cache.byIndex('zone', metadata.name).map(keyOf),
+  );
+  cloudlet.watches(informers.requests, ({ metadata }) => [
+    metadata.labels?.[labels.cloudlet] ?? '',
+  ]);
+  cloudlet.watches(informers.system, ({ metadata }) => named(metadata.name, joinSecretPrefix));
+  cloudlet.watches(informers.appInsts, (object, event) =>
+    isPlacementChange(event) && object.status?.placement ? [object.status.placement.cloudlet] : [],
+  );
+  cloudlet.watches(informers.clusters, ({ spec }) => [spec.cloudletRef.name]);
+  // Before the controller hears of a Lease, its renewal is noted.
+  informers.leases.subscribe((event) => liveness.observe(event.object, event.type === 'Deleted'));
+  cloudlet.watches(informers.leases, ({ metadata }, event) =>
+    isRenewalOnly(event) ? [] : named(metadata.name, siteLeasePrefix),
+  );
+}
+
+const named = (name: string, prefix: string): readonly string[] =>
+  name.startsWith(prefix) ? [name.slice(prefix.length)] : [];
+
+/** Renewals come every 30 s from every site; only another holder or annotation is news. */
+function isRenewalOnly(event: CacheEvent<Lease>): boolean {
+  if (event.type !== 'Updated') return false;
+  const mark = ({ spec, metadata }: Lease): string =>
+    contentHash([spec?.holderIdentity, metadata.annotations]);
+  return mark(event.old) === mark(event.object);
+}
+
+function isPlacementChange(event: CacheEvent<AppInst>): boolean {
+  if (event.type !== 'Updated') return true;
+  return event.old.status?.placement?.cloudlet !== event.object.status?.placement?.cloudlet;
+}
+
+function wireAppInst(region: Region, appInst: Controller): void {
+  const { informers } = region;
+  const referring = (ref: string): readonly string[] => region.referrers(ref).map(keyOf);
+  appInst.watches(informers.appInsts, itself);
+  appInst.watches(informers.apps, ({ metadata }, event) =>
+    event.type === 'Updated' && event.old.metadata.generation === metadata.generation
+      ? []
+      : referring(refs.app(metadata.namespace ?? '', metadata.name)),
+  );
+  appInst.watches(informers.revisions, (revision) =>
+    ownersOf(resourceTypes.App)(revision).flatMap((key) => {
+      const [namespace = '', name = ''] = key.split('/');
+      return referring(refs.app(namespace, name));
+    }),
+  );
+  appInst.watches(informers.flavors, ({ metadata }, event) =>
+    event.type === 'Updated' ? [] : flavorUsers(region, metadata.name),
+  );
+  appInst.watches(informers.zones, ({ metadata }, event) =>
+    event.type === 'Updated' ? [] : referring(refs.zone(metadata.name)),
+  );
+  appInst.watches(informers.clusters, ({ metadata }, event) =>
+    event.type === 'Updated' && event.old.metadata.generation === metadata.generation
+      ? []
+      : referring(refs.cluster(metadata.namespace ?? '', metadata.name)),
+  );
+  appInst.watches(informers.ledgers, (_, event) =>
+    changedIds(event).flatMap((id) => referring(refs.id(id))),
+  );
+  informers.cloudlets.subscribe((event) => spreadCloudletChange(region, appInst, event));
+}
+
+/** Users of a Flavor, by themselves or by their App. */
+function flavorUsers(region: Region, flavor: string): readonly string[] {
+  const byApp = region.informers.apps.cache
+    .byIndex('refs', refs.flavor(flavor))
+    .flatMap(({ metadata }) => region.referrers(refs.app(metadata.namespace ?? '', metadata.name)));
+  return [...region.referrers(refs.flavor(flavor)), ...byApp].map(keyOf);
+}
+
+/** Instances whose entry or tombstone came, changed or went. */
+function changedIds(event: CacheEvent<CloudletLedger>): readonly string[] {
+  if (event.type !== 'Updated') return [];
+  const marks = ({ spec }: CloudletLedger): ReadonlyMap<string, string> =>
+    new Map([
+      ...(spec.entries ?? []).map(
+        (entry: LedgerEntry) => [entry.id, `e${entry.sequence}`] as const,
+      ),
+      ...(spec.tombstones ?? []).map(
+        (tombstone) => [tombstone.id, `t${tombstone.sequence}`] as const,
+      ),
+    ]);
+  const [before, after] = [marks(event.old), marks(event.object)];
+  return [...new Set([...before.keys(), ...after.keys()])].filter(
+    (id) => before.get(id) !== after.get(id),
+  );
+}
+
+/** Milliseconds between two instances of a site that was lost or came back. */
+const spreadMs = 5;
+
+/**
+ * A site's change matters to what is placed there, and to what waits for a place. A site that goes takes
+ * many with it: they are told one after the other, after everything else.
+ */
+function spreadCloudletChange(
+  region: Region,
+  appInst: Controller,
+  event: CacheEvent<Cloudlet>,
+): void {
+  const { name } = event.object.metadata;
+  if (event.type === 'Updated' && siteMark(event.old) === siteMark(event.object)) return;
+  const isInitial = event.type !== 'Deleted' && event.initial;
+  if (isInitial) return; // every AppInst is looked at after a start anyway
+  const zone = event.object.spec.zoneRef?.name;
+  const waiting = [
+    ...region.referrers(refs.cloudlet(name)),
+    ...(zone === undefined ? [] : region.referrers(refs.zone(zone))),
+    ...region.informers.clusters.cache
+      .byIndex('refs', refs.cloudlet(name))
+      .flatMap(({ metadata }) =>
+        region.referrers(refs.cluster(metadata.namespace ?? '', metadata.name)),
+      ),
+  ].filter(({ status }) => status?.placement === undefined);
+  const keys = new Set([...region.referrers(refs.site(name)), ...waiting].map(keyOf));
+  let order = 0;
+  for (const key of keys)
+    appInst.enqueue(key, { priority: priorities.low, afterMs: order++ * spreadMs });
+}
+
+/** What of a Cloudlet an AppInst depends on. */
+function siteMark(cloudlet: Cloudlet): string {
+  const { spec, status } = cloudlet;
+  const connected = conditionOf(cloudlet, cloudletConditions.Connected);
+  return contentHash({
+    id: instanceIdOf(cloudlet),
+    leaving: cloudlet.metadata.deletionTimestamp !== undefined,
+    connected: [connected?.status, connected?.reason],
+    platform: conditionOf(cloudlet, cloudletConditions.PlatformReady)?.status,
+    placing: [spec.revoked, spec.maintenance, spec.zoneRef, spec.loadBalancer, spec.resourceQuotas],
+    site: [status?.site?.addresses, status?.site?.capacity, status?.site?.architectures],
+  });
+}
+
+interface Others {
+  readonly app: Controller;
+  readonly zone: Controller;
+  readonly flavor: Controller;
+  readonly cluster: Controller;
+}
+
+function wireOthers({ informers }: Region, { app, zone, flavor, cluster }: Others): void {
+  app.watches(informers.apps, itself);
+  app.watches(informers.revisions, ownersOf(resourceTypes.App));
+  app.watches(informers.flavors, ({ metadata }, event) =>
+    event.type === 'Updated'
+      ? []
+      : informers.apps.cache.byIndex('refs', refs.flavor(metadata.name)).map(keyOf),
+  );
+  app.watches(informers.appInsts, ({ metadata, spec }, event) =>
+    event.type === 'Updated' && !isRevisionChange(event.old, event.object)
+      ? []
+      : [`${metadata.namespace}/${spec.appRef.name}`],
+  );
+  zone.watches(informers.zones, itself);
+  zone.watches(informers.cloudlets, ({ spec }, event) =>
+    spec.zoneRef && !isSameReady(event) ? [spec.zoneRef.name] : [],
+  );
+  zone.watches(informers.appInsts, ({ spec }, event) =>
+    spec.zoneRef && isReferenceChange(event) ? [spec.zoneRef.name] : [],
+  );
+  flavor.watches(informers.flavors, itself);
+  flavor.watches(informers.apps, ({ spec }) =>
+    spec.defaultFlavorRef ? [spec.defaultFlavorRef.name] : [],
+  );
+  flavor.watches(informers.appInsts, ({ spec }, event) =>
+    spec.flavorRef && isReferenceChange(event) ? [spec.flavorRef.name] : [],
+  );
+  cluster.watches(informers.clusters, itself);
+  cluster.watches(informers.cloudlets, ({ metadata }, event) =>
+    isSameReady(event)
+      ? []
+      : informers.clusters.cache.byIndex('refs', refs.cloudlet(metadata.name)).map(keyOf),
+  );
+  cluster.watches(informers.appInsts, ({ metadata, spec }) =>
+    spec.clusterRef
+      ? [`${spec.clusterRef.namespace ?? metadata.namespace}/${spec.clusterRef.name}`]
+      : [],
+  );
+}
+
+const isRevisionChange = (old: AppInst, now: AppInst): boolean =>
+  old.status?.rollout?.revision !== now.status?.rollout?.revision;
+
+const isReferenceChange = (event: CacheEvent<AppInst>): boolean =>
+  event.type !== 'Updated' || event.old.metadata.generation !== event.object.metadata.generation;
+
+function isSameReady(event: CacheEvent<Cloudlet>): boolean {
+  if (event.type !== 'Updated') return false;
+  const [old, now] = [event.old, event.object].map((site) => conditionOf(site, 'Ready'));
+  return (
+    old?.status === now?.status && event.old.spec.zoneRef?.name === event.object.spec.zoneRef?.name
+  );
+}

@@ -1,0 +1,161 @@
+/**
+ * The operator process: the controllers of all kinds, one leader at a time, standbys with warm caches. This
+ * module wires and starts; it decides nothing.
+ */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { namespaces } from '@cloudlet/crds';
+import {
+  createLogger,
+  type FlagValues,
+  helpOf,
+  levels,
+  parseFlags,
+  systemClock,
+} from '@cloudlet/runtime/base';
+import {
+  cachesSynced,
+  createClient,
+  createEventRecorder,
+  createLeaderElection,
+  runManager,
+  startHealthServer,
+  watchProgress,
+} from '@cloudlet/runtime/kubernetes';
+import { Registry } from 'prom-client';
+import { createRegionIdentity } from './controllers/identity/reconcile.ts';
+import { createControllers } from './controllers/wiring.ts';
+import { parseEndpoint } from './hub/endpoint.ts';
+import { createOperatorMetrics } from './operator-metrics.ts';
+import { createRegion } from './region.ts';
+
+export const operatorFlags = {
+  kubeconfig: {
+    type: 'string',
+    description: "Kubeconfig file. Default: the environment's, then the pod's service account.",
+  },
+  'hub-address': {
+    type: 'string',
+    required: true,
+    description: 'host:port under which agents reach the hub; part of every join.',
+  },
+  'enroll-address': {
+    type: 'string',
+    required: true,
+    description: 'host:port under which agents enrol.',
+  },
+  'hub-host': {
+    type: 'list',
+    description:
+      "More names and addresses for the hub's certificate, beside those of the flags above.",
+  },
+  'access-host': {
+    type: 'list',
+    description: "More names and addresses for the access server's certificate.",
+  },
+  'health-listen': {
+    type: 'string',
+    default: ':8080',
+    description: 'host:port for probes and metrics.',
+  },
+  workers: { type: 'number', default: 16, description: 'Reconciles of AppInsts at once.' },
+  connections: { type: 'number', default: 24, description: 'Calls to the API server at once.' },
+  'log-level': {
+    type: 'string',
+    default: 'info',
+    oneOf: levels,
+    description: 'Least level that is logged.',
+  },
+} as const;
+
+type OperatorFlags = FlagValues<typeof operatorFlags>;
+
+/**
+ * Runs until `signal` aborts and what was under way has ended.
+ * @throws TerminalError for wrong flags, or when leadership is lost; the first failure of a part.
+ */
+export async function runOperator(argv: readonly string[], signal: AbortSignal): Promise<void> {
+  if (argv.includes('--help')) {
+    const summary = 'The operator: places instances, issues identities, sums up.';
+    process.stdout.write(helpOf('cloudlet operator [flags]', summary, operatorFlags));
+    return;
+  }
+  const { flags } = parseFlags(operatorFlags, argv);
+  const clock = systemClock;
+  const registry = new Registry();
+  const logger = createLogger({ level: flags['log-level'] }).with({ process: 'operator' });
+  const client = createClient({
+    ...(flags.kubeconfig === undefined ? {} : { kubeconfig: flags.kubeconfig }),
+    logger,
+    clock,
+    metrics: registry,
+    userAgent: 'cloudlet-operator',
+    connections: flags.connections,
+  });
+  const metrics = createOperatorMetrics(registry);
+  const region = createRegion({ client, clock, logger, onLedgerWrite: metrics.ledgerWrite });
+  metrics.observe(region);
+  const identity = createRegionIdentity({
+    secrets: region.clients.secrets,
+    clock,
+    hosts: hostsOf(flags),
+  });
+  const name = hostname();
+  const events = createEventRecorder({
+    client,
+    controller: 'edge.cloudlet.dev/operator',
+    instance: name,
+    clock,
+    logger,
+  });
+  const election = createLeaderElection({
+    client,
+    namespace: namespaces.system,
+    name: 'cloudlet-operator',
+    identity: `${name}_${randomUUID()}`,
+    clock,
+    logger,
+    metrics: registry,
+  });
+  const controllers = createControllers({
+    region,
+    identity,
+    events,
+    addresses: { hub: flags['hub-address'], enroll: flags['enroll-address'] },
+    workers: flags.workers,
+    clock,
+    metrics: registry,
+  });
+  const health = await startHealthServer({
+    ...parseEndpoint('health-listen', flags['health-listen']),
+    live: { informers: watchProgress(region.allInformers, clock) },
+    ready: { caches: cachesSynced(region.allInformers) },
+    registry,
+    logger,
+  });
+  await runManager(
+    {
+      clock,
+      logger,
+      informers: region.allInformers,
+      controllers,
+      election,
+      close: [() => events.flush(), () => health.close(), () => client.close()],
+    },
+    signal,
+  );
+}
+
+function hostsOf(flags: OperatorFlags) {
+  const service = (name: string): readonly string[] => [
+    `${name}.${namespaces.system}.svc`,
+    `${name}.${namespaces.system}.svc.cluster.local`,
+  ];
+  const addresses = [flags['hub-address'], flags['enroll-address']].map((address) =>
+    address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, ''),
+  );
+  return {
+    hub: [...service('cloudlet-hub'), ...addresses, ...flags['hub-host']],
+    access: [...service('cloudlet-access'), ...flags['access-host']],
+  };
+}
