@@ -23,7 +23,6 @@ import {
   type Secret,
 } from '@cloudlet/runtime/base';
 import { fingerprintOf, parseCertificates, verifyAgent } from '../identity/certificate.ts';
-import { createAgentCsr } from '../identity/csr.ts';
 import type { IdentityStore, StoredIdentity } from '../identity/store.ts';
 import { enrollReply, type EnrollReply, type EnrollRequest } from '../wire.ts';
 import { dial, type Trust, type Way } from './dial.ts';
@@ -115,6 +114,8 @@ export async function requestCertificate(
   options: Pick<EnrollOptions, 'cloudlet' | 'member' | 'token' | 'store' | 'clock'>,
   signal: AbortSignal,
 ): Promise<EnrollReply> {
+  // Loaded for the few requests of its life: it keeps 10 MiB (see identity/key.ts).
+  const { createAgentCsr } = await import('../identity/csr.ts');
   const request: EnrollRequest = {
     cloudlet: options.cloudlet,
     csr: await createAgentCsr(stored.keyPem, options.cloudlet),

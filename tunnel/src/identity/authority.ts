@@ -6,7 +6,7 @@
  * key leaves this module but as PEM in a `Secret`.
  */
 import 'reflect-metadata';
-import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
+import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { InvalidError, Secret } from '@cloudlet/runtime/base';
@@ -22,6 +22,7 @@ import {
   type RegionRole,
 } from './certificate.ts';
 import { readCsr } from './csr.ts';
+import { createKey } from './key.ts';
 
 const dayMs = 86_400_000;
 const backdateMs = 3_600_000;
@@ -156,12 +157,6 @@ export async function signAgentCsr(
     usages: [x509.ExtendedKeyUsage.clientAuth],
     names: [{ type: 'url', value: agentUri(cloudlet, cloudletId) }],
   });
-}
-
-/** A new ECDSA P-256 private key, PKCS#8 PEM. */
-export function createKey(): Secret {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
 }
 
 interface IssueRequest extends LifeOptions {

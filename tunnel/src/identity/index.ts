@@ -1,6 +1,7 @@
 export * from './authority.ts';
 export * from './csr.ts';
 export * from './join.ts';
+export * from './key.ts';
 export * from './store.ts';
 export {
   agentCommonName,

@@ -9,8 +9,8 @@ import { createPrivateKey, randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidError, Secret } from '@cloudlet/runtime/base';
-import { createKey } from './authority.ts';
 import { parseCertificates } from './certificate.ts';
+import { createKey } from './key.ts';
 
 export interface StoredIdentity {
   readonly keyPem: Secret;
