@@ -9,7 +9,7 @@ import 'reflect-metadata';
 import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
-import { InvalidError, Secret } from '@cloudlet/runtime/base';
+import { InvalidError, type Secret } from '@cloudlet/runtime/base';
 import {
   agentCommonName,
   agentUri,
