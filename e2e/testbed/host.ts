@@ -24,15 +24,15 @@ export function stateDir(...parts: readonly string[]): string {
 
 export const isRoot = (): boolean => process.getuid?.() === 0;
 
-/** `count` TCP ports of the loopback address that nobody listens on now. */
-export async function freePorts(count: number): Promise<number[]> {
+/** `count` TCP ports of an address of this host that nobody listens on now. */
+export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports = await Promise.all(
     servers.map(
       (server) =>
         new Promise<number>((resolve, reject) => {
           server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => {
+          server.listen(0, host, () => {
             const address = server.address();
             resolve(typeof address === 'object' && address !== null ? address.port : 0);
           });

@@ -5,8 +5,9 @@
  * net, dir) stand side by side; what is missing on the machine is named in one line. Linux; phones need root.
  */
 export * from './binaries.ts';
+export type { Component } from './component.ts';
 export * from './controlplane/index.ts';
-export type { Component, ControlPlane, EmbeddedControlPlane } from './controlplane/embedded.ts';
+export type { ControlPlane, EmbeddedControlPlane } from './controlplane/embedded.ts';
 export { type KubeconfigInput, writeKubeconfig } from './controlplane/kubeconfig.ts';
 export { type Kubectl, kubectlOf, type KubectlOptions } from './controlplane/kubectl.ts';
 export * from './host.ts';
@@ -28,3 +29,5 @@ export type { Architecture } from './images/debian.ts';
 export { buildImage, type Image, type ImageFile, type ImageOptions } from './images/image.ts';
 export { writeDockerArchive } from './images/image.ts';
 export { type PushedImage, pushImages } from './images/registry.ts';
+export * from './region/region.ts';
+export * from './region/site.ts';

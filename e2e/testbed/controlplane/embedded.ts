@@ -9,25 +9,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ControlPlaneBinaries, ensureControlPlaneBinaries } from '../binaries.ts';
 import { freePorts } from '../host.ts';
-import { type ManagedProcess, type ProcessOptions, startProcess, until } from '../process.ts';
+import { type Component, componentOf } from '../component.ts';
+import { type ProcessOptions, until } from '../process.ts';
 import { noProgress, type Progress } from '../progress.ts';
 import { controlPlaneTools, ensureTools } from '../tools.ts';
 import { type Certificates, ensureCertificates } from './certificates.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import { type Kubectl, kubectlOf } from './kubectl.ts';
-
-/** A part of the control plane that faults can be done to. */
-export interface Component {
-  readonly name: string;
-  readonly running: boolean;
-  /** SIGKILL. */
-  kill(): Promise<void>;
-  /** SIGTERM, and SIGKILL when it does not end. */
-  stop(): Promise<void>;
-  /** Starts it and waits until it is ready; does nothing when it runs. */
-  start(): Promise<void>;
-  restart(): Promise<void>;
-}
 
 export interface ControlPlane {
   readonly provider: 'embedded' | 'context';
@@ -119,30 +107,6 @@ interface Layout {
   readonly ports: { readonly secure: number; readonly client: number; readonly peer: number };
   readonly kubectl: Kubectl;
   readonly kubeconfig: string;
-}
-
-function componentOf(options: ProcessOptions): Component {
-  let current: ManagedProcess | undefined;
-  const start = async (): Promise<void> => {
-    if (!current?.running) current = await startProcess(options);
-  };
-  const stop = async (): Promise<void> => current?.stop();
-  return {
-    name: options.name,
-    get running() {
-      return current?.running ?? false;
-    },
-    async kill() {
-      current?.kill('SIGKILL');
-      await current?.exited;
-    },
-    stop,
-    start,
-    async restart() {
-      await stop();
-      await start();
-    },
-  };
 }
 
 function etcdProcess({ dir, binaries, ports }: Layout): ProcessOptions {

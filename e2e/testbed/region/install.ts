@@ -1,0 +1,73 @@
+/** What has to be in the API server before the region's processes start: kinds, namespaces, rights, policies. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import type { ControlPlane } from '../controlplane/embedded.ts';
+import { repositoryRoot } from '../host.ts';
+
+const manifests = join(repositoryRoot, 'operator', 'manifests');
+/** Applied where access runs as pods; here it is a process beside the API server. */
+const podsOnly = '40-access.yaml';
+
+/** Applies the CRDs and the operator's manifests, and waits until the API serves the kinds. */
+export async function installRegion({ kubectl }: ControlPlane): Promise<void> {
+  const apply = ['apply', '--server-side', '--force-conflicts'];
+  await kubectl([...apply, '-f', join(repositoryRoot, 'crds', 'manifests')]);
+  const files = readdirSync(manifests)
+    .filter((name) => name.endsWith('.yaml') && name !== podsOnly)
+    .sort();
+  // One call a file, in the order of names: roles and policies refer to namespaces of the first.
+  for (const file of files) await kubectl([...apply, '-f', join(manifests, file)]);
+  const established = ['--for=condition=Established', '--timeout=60s'];
+  await kubectl(['wait', 'crd', '--all', ...established], { timeoutMs: 90_000 });
+}
+
+/** Tells the API server where the access server listens: a Service of type ExternalName to this host. */
+export async function installAccess({ kubectl }: ControlPlane, port: number): Promise<void> {
+  const text = readFileSync(join(manifests, 'processes', podsOnly), 'utf8');
+  const items = parseAllDocuments(text).map((document) => withPort(document.toJS(), port));
+  await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], {
+    input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
+  });
+}
+
+interface Exposed {
+  spec?: { ports?: { port: number }[]; service?: { port: number } };
+}
+
+function withPort(object: unknown, port: number): unknown {
+  const exposed = structuredClone(object) as Exposed;
+  for (const entry of exposed.spec?.ports ?? []) entry.port = port;
+  if (exposed.spec?.service) exposed.spec.service.port = port;
+  return exposed;
+}
+
+export async function removeAccess({ kubectl }: ControlPlane): Promise<void> {
+  const files = ['-f', join(manifests, 'processes', podsOnly)];
+  await kubectl(['delete', '--ignore-not-found', '--wait=false', ...files]);
+}
+
+/** A kubeconfig of one of the region's service accounts, by a token of the TokenRequest API. */
+export async function accountKubeconfig(
+  { kubectl }: ControlPlane,
+  account: string,
+  namespace: string,
+): Promise<string> {
+  const view = ['config', 'view', '--raw', '--flatten', '--minify', '-o', 'json'];
+  const admin = JSON.parse(await kubectl(view)) as Record<string, unknown> & {
+    contexts: { name: string; context: { cluster: string } }[];
+  };
+  const create = ['create', 'token', account, '--namespace', namespace, '--duration', '24h'];
+  const token = (await kubectl(create)).trim();
+  const [context] = admin.contexts;
+  return JSON.stringify({
+    ...admin,
+    users: [{ name: account, user: { token } }],
+    contexts: [
+      {
+        name: context?.name,
+        context: { cluster: context?.context.cluster, user: account, namespace },
+      },
+    ],
+  });
+}
