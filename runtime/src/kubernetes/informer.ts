@@ -38,6 +38,8 @@ export interface InformerTuning {
   readonly random?: Random;
   /** Longest silence of a watch. @default 90_000 */
   readonly idleMs?: number;
+  /** For a page of the list. @default 60_000 */
+  readonly listTimeoutMs?: number;
   /** @default 250 ms to 30 s, half of it random */
   readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
   /** Least time from one watch to the next when the server closes in order. @default 1_000 */
@@ -51,7 +53,6 @@ export type ObservableInformer<T extends KubernetesObject> = Informer<T> & {
 
 /** The server ends a watch after 5 to 10 minutes, spread so that not all of them come back at once. */
 const watchSeconds = { least: 300, more: 300 };
-const listTimeoutMs = 60_000;
 
 export function createInformer<T extends KubernetesObject>(
   client: KubernetesClient,
@@ -160,6 +161,7 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
 
   async #list(signal: AbortSignal): Promise<string> {
     const { namespace, labelSelector, fieldSelector, transform } = this.#options;
+    const { listTimeoutMs = 60_000 } = this.#options;
     const { items, resourceVersion } = await listAll<T>(
       (query) =>
         this.#client.request('GET', resourcePath(this.type, { namespace }, query), {
