@@ -42,6 +42,12 @@ export interface AgentOptions {
 /** The part of the tunnel that the agent calls. */
 export type Uplink = Pick<TunnelClient, 'report' | 'reportSite' | 'setActive'>;
 
+/** Often enough for certificates of a month, seldom enough for a phone's flash. */
+const keepTimeMs = 600_000;
+
+/** A state folder that cannot be written is tried again after so long. */
+const rewriteMs = 10_000;
+
 export class Agent implements TunnelHandler {
   readonly #options: AgentOptions;
   readonly #reconciler: Reconciler;
@@ -52,7 +58,12 @@ export class Agent implements TunnelHandler {
   #isComplete: boolean;
   /** Why the state folder could not be written, until it can be again. */
   #storeFailure: string | undefined;
+  /** Changes of the desired state that could not be written yet, by instance. */
+  readonly #unwritten = new Map<string, () => Promise<void>>();
+  /** The region's clock minus the machine's, in milliseconds. */
   #skewMs = 0;
+  /** Whether the region told its time in this life. */
+  #isTimeKnown = false;
 
   constructor(options: AgentOptions) {
     const { store, clock, logger, boot } = options;
@@ -84,7 +95,31 @@ export class Agent implements TunnelHandler {
   /** Runs until the signal aborts, then lets calls under way end. */
   async run(signal: AbortSignal): Promise<void> {
     this.#publish();
-    await this.#reconciler.run(signal);
+    await Promise.all([this.#reconciler.run(signal), this.#keepTime(signal)]);
+    if (this.#isTimeKnown) await this.#saveTime();
+  }
+
+  /** The next life starts not before the last time that was known to be right. */
+  async #keepTime(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(keepTimeMs, signal).catch(() => undefined); // the loop sees the abort
+      if (this.#isTimeKnown && !signal.aborted) this.#background('time', this.#saveTime());
+    }
+  }
+
+  #saveTime(): Promise<void> {
+    const { clock, store } = this.#options;
+    return store.site.update({ lastGoodTime: clock.now() });
+  }
+
+  /** What keeps the site from working, for the health check; the link may be down. */
+  problems(): readonly string[] {
+    const { site, failure } = this.#reconciler;
+    return [
+      ...(failure === undefined ? [] : [`the platform: ${failure}`]),
+      ...(site || failure !== undefined ? [] : ['the platform has not been seen yet']),
+      ...(this.#storeFailure === undefined ? [] : [`the state folder: ${this.#storeFailure}`]),
+    ];
   }
 
   /** For health and metrics. */
@@ -115,9 +150,9 @@ export class Agent implements TunnelHandler {
 
   welcomed(info: WelcomeInfo): void {
     const { clock, store, logger } = this.#options;
-    logger.info('connected', { hub: info.hub, skewMs: Math.round(info.skewMs) });
-    this.#skewMs = info.skewMs;
-    clock.correct(info.skewMs);
+    this.#skewMs = clock.correct(info.skewMs);
+    this.#isTimeKnown = true;
+    logger.info('connected', { hub: info.hub, skewMs: Math.round(this.#skewMs) });
     const record = { cloudletUid: info.cloudletUid, lastGoodTime: clock.now() };
     this.#background('site record', store.site.update(record));
     this.#siteChanged();
@@ -125,28 +160,29 @@ export class Agent implements TunnelHandler {
 
   async plan(plan: Plan, hash: string): Promise<void> {
     const { store, logger } = this.#options;
-    const verdict = await this.#written(store.desired.putPlan(plan, hash));
-    logger.info('a plan came', { instance: plan.id, sequence: plan.sequence, verdict });
-    if (verdict === 'Stale') return;
-    this.#reconciler.trust();
-    this.#publish();
-    if (verdict === 'Accepted') this.#reconciler.planned(plan.id);
-    else this.#reconciler.look(plan.id);
+    await this.#write(plan.id, async () => {
+      const verdict = await store.desired.putPlan(plan, hash);
+      logger.info('a plan came', { instance: plan.id, sequence: plan.sequence, verdict });
+      if (verdict === 'Stale') return;
+      this.#reconciler.trust();
+      this.#publish();
+      if (verdict === 'Accepted') this.#reconciler.planned(plan.id);
+      else this.#reconciler.look(plan.id);
+    });
   }
 
   async remove(removal: Removal): Promise<void> {
     const { store, logger } = this.#options;
-    const isNew = await this.#written(store.desired.putRemoval(removal));
-    const verdict = isNew ? 'Accepted' : 'Stale';
-    logger.info('an order to remove came', {
-      instance: removal.id,
-      sequence: removal.sequence,
-      verdict,
+    const { id, sequence } = removal;
+    await this.#write(id, async () => {
+      const isNew = await store.desired.putRemoval(removal);
+      const verdict = isNew ? 'Accepted' : 'Stale';
+      logger.info('an order to remove came', { instance: id, sequence, verdict });
+      if (!isNew) return;
+      this.#reconciler.trust();
+      this.#publish();
+      this.#reconciler.look(id);
     });
-    if (!isNew) return;
-    this.#reconciler.trust();
-    this.#publish();
-    this.#reconciler.look(removal.id);
   }
 
   async forget(id: string): Promise<void> {
@@ -234,16 +270,26 @@ export class Agent implements TunnelHandler {
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** Waits for a change of the desired state; one that cannot be written is told in the site's report. */
-  async #written<T>(write: Promise<T>): Promise<T> {
+  /**
+   * Writes a change of the desired state. One that cannot be written (a full disk) is told in the site's
+   * report and tried again until it is, or until a later one of the same instance took its place.
+   */
+  async #write(id: string, write: () => Promise<void>): Promise<void> {
+    this.#unwritten.delete(id);
     try {
-      const result = await write;
-      this.#setStoreFailure(undefined);
-      return result;
+      await write();
     } catch (error) {
+      if (this.#unwritten.size === 0) this.#options.clock.after(rewriteMs, () => this.#rewrite());
+      this.#unwritten.set(id, write);
       this.#setStoreFailure(describeError(error));
-      throw error;
     }
+    if (this.#unwritten.size === 0) this.#setStoreFailure(undefined);
+  }
+
+  #rewrite(): void {
+    const writes = [...this.#unwritten];
+    this.#unwritten.clear();
+    for (const [id, write] of writes) this.#background('desired state', this.#write(id, write));
   }
 
   #setStoreFailure(failure: string | undefined): void {

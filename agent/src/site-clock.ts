@@ -17,9 +17,14 @@ export class SiteClock implements Clock {
     this.#offsetMs = Math.max(0, lastGoodTime - base.now());
   }
 
-  /** Takes note of the region's time: `skewMs` is its clock minus the machine's. */
-  correct(skewMs: number): void {
-    this.#offsetMs = Math.abs(skewMs) > maxSkewMs ? skewMs : 0;
+  /**
+   * Takes note of the region's time: `skewMs` is its clock minus this one.
+   * @returns the region's clock minus the machine's own.
+   */
+  correct(skewMs: number): number {
+    const machineSkewMs = this.#offsetMs + skewMs;
+    this.#offsetMs = Math.abs(machineSkewMs) > maxSkewMs ? machineSkewMs : 0;
+    return machineSkewMs;
   }
 
   /** Whether the machine's own time is not believed. */

@@ -97,7 +97,7 @@ export class Life {
       store,
       clock: new SiteClock(clock, store.site.value.lastGoodTime),
       logger: silentLogger,
-      sessions: { serve: () => Promise.resolve() },
+      sessions: { open: 0, serve: () => Promise.resolve() },
       boot: `boot-${Math.random()}`,
       agentVersion: 'test',
       features,

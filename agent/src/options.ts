@@ -1,0 +1,74 @@
+/** The agent's flags and exit codes. */
+import { type FlagTable, helpOf, levels, type parseFlags } from '@cloudlet/runtime/base';
+
+export const agentFlags = {
+  'state-dir': {
+    type: 'string',
+    description: 'Folder of the agent: key, certificate and desired state.',
+    default: '/var/lib/cloudlet-agent',
+  },
+  'join-file': {
+    type: 'string',
+    description:
+      "What 'kubectl cloudlet join NAME' printed; - is standard input. Needed on the first start only.",
+  },
+  driver: {
+    type: 'string',
+    description: 'What the site runs instances on.',
+    default: 'docker-swarm',
+    oneOf: ['docker-swarm', 'fake'],
+  },
+  'docker-socket': {
+    type: 'string',
+    description: "The engine's socket, on a manager of the swarm.",
+    default: '/var/run/docker.sock',
+  },
+  member: {
+    type: 'string',
+    description: 'Name of this machine. Default: its host name.',
+  },
+  'health-address': {
+    type: 'string',
+    description: 'host:port of /healthz, /readyz and /metrics; off for none.',
+    default: '127.0.0.1:9440',
+  },
+  'log-level': {
+    type: 'string',
+    description: 'The least that is logged.',
+    default: 'info',
+    oneOf: levels,
+  },
+  version: { type: 'boolean', description: 'Print the version and exit.' },
+  help: { type: 'boolean', description: 'Print this text and exit.' },
+} as const satisfies FlagTable;
+
+export type AgentFlags = ReturnType<typeof parseFlags<typeof agentFlags>>['flags'];
+
+export const exitCodes = {
+  ended: 0,
+  failed: 1,
+  /** Flags that are wrong. */
+  usage: 2,
+  /** No join, or one that is not for this folder. */
+  notJoined: 3,
+  /** The state folder cannot be used, or another agent uses it. */
+  noState: 4,
+} as const;
+
+export function helpText(): string {
+  const usage = 'cloudlet-agent [--join-file FILE] [flags]';
+  const summary = 'The agent of a Cloudlet: runs at the site what the region wants of it.';
+  return [
+    helpOf(usage, summary, agentFlags),
+    'Environment:',
+    '  HTTPS_PROXY, NO_PROXY  the way to the region',
+    '',
+    'Exit codes:',
+    '  0  ended by SIGTERM or SIGINT',
+    '  1  failed; start it again',
+    '  2  a flag is wrong',
+    '  3  there is no join, or it is for another Cloudlet',
+    '  4  the state folder cannot be used, or another agent uses it',
+    '',
+  ].join('\n');
+}
