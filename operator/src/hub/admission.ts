@@ -5,8 +5,8 @@
  * carries, must not be revoked, must list the key, and the key must not be one of two duplicates. A Cloudlet
  * that is being deleted is let in, since its site is cleaned through the tunnel.
  */
-import { type Cloudlet, cloudletReasons } from '@cloudlet/crds';
-import type { Admission, SiteIdentity } from '@cloudlet/tunnel';
+import type { Cloudlet } from '@cloudlet/crds';
+import { type Admission, refusals, type SiteIdentity } from '@cloudlet/tunnel';
 import type { Lease } from '../kinds.ts';
 import { duplicateOf, isRefusedDuplicate } from './lease-record.ts';
 import { instanceIdOf } from '../plan/render.ts';
@@ -27,18 +27,19 @@ const refuse = (reason: string, message: string): Admission => ({
 export function admissionOf(identity: SiteIdentity, view: AdmissionView): Admission {
   const { cloudlet, lease } = view;
   const { fingerprint } = identity;
-  if (!cloudlet) return refuse('CloudletNotFound', `there is no Cloudlet ${identity.cloudlet}`);
+  if (!cloudlet)
+    return refuse(refusals.UnknownCloudlet, `there is no Cloudlet ${identity.cloudlet}`);
   if (instanceIdOf(cloudlet) !== identity.cloudletId)
-    return refuse('OtherCloudlet', 'the certificate is of an earlier Cloudlet of that name');
+    return refuse(refusals.WrongCloudlet, 'the certificate is of an earlier Cloudlet of that name');
   if (cloudlet.spec.revoked)
-    return refuse(cloudletReasons.Revoked, `Cloudlet ${identity.cloudlet} is revoked`);
+    return refuse(refusals.Revoked, `Cloudlet ${identity.cloudlet} is revoked`);
   const isKnown =
     cloudlet.status?.keys?.some((key) => key.fingerprint === fingerprint) ||
     view.justIssued(fingerprint);
-  if (!isKnown) return refuse('UnknownKey', `${fingerprint} is not a key of the Cloudlet`);
+  if (!isKnown) return refuse(refusals.UnknownKey, `${fingerprint} is not a key of the Cloudlet`);
   if (isRefusedDuplicate(duplicateOf(lease), fingerprint, cloudlet))
     return refuse(
-      cloudletReasons.DuplicateAgent,
+      refusals.DuplicateAgent,
       'two agents with keys of this site contest it: accept the key of one again',
     );
   return { admitted: true, cloudletUid: cloudlet.metadata.uid };

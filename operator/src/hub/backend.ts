@@ -7,17 +7,18 @@
  */
 import type { Cloudlet } from '@cloudlet/crds';
 import { type Clock, describeError, type Logger, policyOf } from '@cloudlet/runtime/base';
-import type {
-  Admission,
-  EnrollPeer,
-  EnrollReply,
-  EnrollRequest,
-  HubBackend,
-  InstanceReport,
-  ReportResult,
-  SiteIdentity,
-  SiteLink,
-  SiteReport,
+import {
+  type Admission,
+  type EnrollPeer,
+  type EnrollReply,
+  type EnrollRequest,
+  type HubBackend,
+  type InstanceReport,
+  refusals,
+  type ReportResult,
+  type SiteIdentity,
+  type SiteLink,
+  type SiteReport,
 } from '@cloudlet/tunnel';
 import { admissionOf } from './admission.ts';
 import type { Enrolment } from './enrolment.ts';
@@ -50,6 +51,14 @@ export interface BackendOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** Managers of a swarm beyond seven slow it down. */
+const maxMembers = 7;
+const tooManyMembers: Admission = {
+  admitted: false,
+  reason: refusals.TooManyMembers,
+  message: `${maxMembers} members of the site are connected: as many as may be`,
+};
 
 const dropped = (message: string): ReportResult => ({ result: 'Dropped', message });
 
@@ -86,7 +95,7 @@ export class RegionBackend implements HubBackend {
   }
 
   async admit(identity: SiteIdentity): Promise<Admission> {
-    const admission = this.#admissionOf(identity);
+    const admission = this.#isFull(identity) ? tooManyMembers : this.#admissionOf(identity);
     const result = admission.admitted ? 'Admitted' : admission.reason;
     this.#options.metrics.admissions.inc({ result });
     return admission;
@@ -153,6 +162,12 @@ export class RegionBackend implements HubBackend {
     const refusal = checkSiteReport(report, view);
     if (refusal) return this.#refused('Cloudlet', name, refusal);
     return this.#options.reports.applySite(name, report, signal);
+  }
+
+  #isFull({ cloudlet, fingerprint }: SiteIdentity): boolean {
+    const links = this.#sites.get(cloudlet)?.links ?? [];
+    const keys = new Set(links.map((link) => link.identity.fingerprint));
+    return !keys.has(fingerprint) && keys.size >= maxMembers;
   }
 
   #isActing(link: SiteLink): boolean {
@@ -226,7 +241,7 @@ export class RegionBackend implements HubBackend {
   #refuseBoots(name: string, boots: readonly string[]): void {
     const message = 'two agents with keys of this site contest it: accept the key of one again';
     for (const link of this.#sites.get(name)?.links ?? [])
-      if (boots.includes(link.hello.boot)) link.refuse('DuplicateAgent', message);
+      if (boots.includes(link.hello.boot)) link.refuse(refusals.DuplicateAgent, message);
   }
 
   #newSite(name: string): Site {

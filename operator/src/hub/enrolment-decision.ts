@@ -5,8 +5,8 @@
  * that a person accepted; a key that is known already. A revoked Cloudlet gives none; one that is being
  * deleted gives none to new keys. The token is compared by hash, in constant time.
  */
-import { type Cloudlet, cloudletReasons } from '@cloudlet/crds';
-import { tokenMatches } from '@cloudlet/tunnel';
+import type { Cloudlet } from '@cloudlet/crds';
+import { refusals, tokenMatches } from '@cloudlet/tunnel';
 import type { Lease, SecretObject } from '../kinds.ts';
 import { duplicateOf, isRefusedDuplicate } from './lease-record.ts';
 import { instanceIdOf } from '../plan/render.ts';
@@ -31,14 +31,17 @@ const refused = (reason: string, message: string): Right => ({ kind: 'refused', 
 
 export function rightOf(cloudletName: string, view: EnrolmentView): Right {
   const { cloudlet, fingerprint, certificateOf } = view;
-  if (!cloudlet) return refused('CloudletNotFound', `there is no Cloudlet ${cloudletName}`);
+  if (!cloudlet) return refused(refusals.UnknownCloudlet, `there is no Cloudlet ${cloudletName}`);
   if (cloudlet.spec.revoked)
-    return refused(cloudletReasons.Revoked, `Cloudlet ${cloudletName} is revoked`);
+    return refused(refusals.Revoked, `Cloudlet ${cloudletName} is revoked`);
   if (certificateOf && certificateOf.cloudletId !== instanceIdOf(cloudlet))
-    return refused('OtherCloudlet', 'the certificate is of an earlier Cloudlet of that name');
+    return refused(
+      refusals.WrongCloudlet,
+      'the certificate is of an earlier Cloudlet of that name',
+    );
   if (isRefusedDuplicate(duplicateOf(view.lease), fingerprint, cloudlet))
     return refused(
-      cloudletReasons.DuplicateAgent,
+      refusals.DuplicateAgent,
       'two agents with keys of this site contest it: accept the key of one again',
     );
   if (cloudlet.status?.keys?.some((key) => key.fingerprint === fingerprint))
@@ -63,16 +66,28 @@ export function tokenVerdict(
   const hash = field(join, 'hash');
   // Whatever is wrong with it, a wrong token learns no more than that it is wrong.
   if (hash === undefined || !tokenMatches(shown.token, hash))
-    return { kind: 'refused', reason: 'WrongToken', message: 'the join token is not valid here' };
+    return {
+      kind: 'refused',
+      reason: refusals.BadToken,
+      message: 'the join token is not valid here',
+    };
   if (field(join, 'cloudletId') !== instanceIdOf(shown.cloudlet))
-    return { kind: 'refused', reason: 'WrongToken', message: 'the join token is not valid here' };
+    return {
+      kind: 'refused',
+      reason: refusals.BadToken,
+      message: 'the join token is not valid here',
+    };
   const boundKey = field(join, 'boundKey');
   if (boundKey === shown.fingerprint) return { kind: 'bound' };
   if (boundKey !== undefined && boundKey !== '')
-    return { kind: 'refused', reason: 'TokenUsed', message: 'another key used the join token' };
+    return {
+      kind: 'refused',
+      reason: refusals.BadToken,
+      message: 'another key used the join token',
+    };
   const expiresAt = Date.parse(field(join, 'expiresAt') ?? '');
   if (!(expiresAt > now))
-    return { kind: 'refused', reason: 'TokenExpired', message: 'the join token has expired' };
+    return { kind: 'refused', reason: refusals.BadToken, message: 'the join token has expired' };
   return { kind: 'bind' };
 }
 

@@ -18,7 +18,13 @@ import {
   NotFoundError,
 } from '@cloudlet/runtime/base';
 import type { KubernetesClient } from '@cloudlet/runtime/kubernetes';
-import { type EnrollPeer, type EnrollReply, type EnrollRequest, readCsr } from '@cloudlet/tunnel';
+import {
+  type EnrollPeer,
+  type EnrollReply,
+  type EnrollRequest,
+  readCsr,
+  refusals,
+} from '@cloudlet/tunnel';
 import {
   type CertificateSigningRequest,
   certificateSigningRequestType,
@@ -89,7 +95,7 @@ export class Enrolment {
     if (peer.certificate && peer.certificate.fingerprint !== fingerprint)
       return refused('OtherKey', 'the request is not for the key of the certificate');
     if (peer.certificate && peer.certificate.cloudlet !== request.cloudlet)
-      return refused('OtherCloudlet', 'the certificate is of another Cloudlet');
+      return refused(refusals.WrongCloudlet, 'the certificate is of another Cloudlet');
     const key = `${request.cloudlet} ${fingerprint} ${contentHash(request.token ?? '', 16)}`;
     const same = this.#underWay.get(key);
     if (same) return same;
@@ -118,7 +124,7 @@ export class Enrolment {
       certificateOf: peer.certificate,
     });
     if (right.kind === 'refused') return refused(right.reason, right.message);
-    if (!cloudlet) return refused('CloudletNotFound', 'there is no such Cloudlet');
+    if (!cloudlet) return refused(refusals.UnknownCloudlet, 'there is no such Cloudlet');
     if (right.kind === 'stranger') {
       if (request.token === undefined) return this.#wait(request, fingerprint, peer.remoteAddress);
       const refusal = await this.#useToken(cloudlet, request.token, fingerprint, peer, signal);
