@@ -302,7 +302,7 @@ export const appKind: KindDefinition<typeof appSpec, typeof appStatus> = {
   plural: 'apps',
   singular: 'app',
   shortNames: ['eapp'],
-  categories: ['cloudlet'],
+  categories: ['edge'],
   scope: 'Namespaced',
   description: 'What to run, without saying where.',
   spec: appSpec,

@@ -339,7 +339,7 @@ export const appInstKind: KindDefinition<typeof appInstSpec, typeof appInstStatu
   plural: 'appinsts',
   singular: 'appinst',
   shortNames: ['ai'],
-  categories: ['cloudlet'],
+  categories: ['edge'],
   scope: 'Namespaced',
   description: 'One instance of an App at one site.',
   spec: appInstSpec,

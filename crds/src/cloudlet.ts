@@ -311,7 +311,7 @@ export const cloudletKind: KindDefinition<typeof cloudletSpec, typeof cloudletSt
   plural: 'cloudlets',
   singular: 'cloudlet',
   shortNames: ['cl'],
-  categories: ['cloudlet'],
+  categories: ['edge'],
   scope: 'Cluster',
   description:
     'One edge site: a platform with its capacity, reached through one outbound tunnel of its agent.',

@@ -107,7 +107,7 @@ export const clusterKind: KindDefinition<typeof clusterSpec, typeof clusterStatu
   plural: 'clusters',
   singular: 'cluster',
   shortNames: ['ecl'],
-  categories: ['cloudlet'],
+  categories: ['edge'],
   scope: 'Namespaced',
   description: 'A part of a site that instances run in.',
   spec: clusterSpec,

@@ -35,7 +35,7 @@ export const flavorKind: KindDefinition<typeof flavorSpec> = {
   plural: 'flavors',
   singular: 'flavor',
   shortNames: ['flv'],
-  categories: ['cloudlet'],
+  categories: ['edge'],
   scope: 'Cluster',
   description: 'A size that Apps and AppInsts ask for by name.',
   spec: flavorSpec,

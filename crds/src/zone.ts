@@ -26,7 +26,7 @@ export const zoneKind: KindDefinition<typeof zoneSpec, typeof zoneStatus> = {
   plural: 'zones',
   singular: 'zone',
   shortNames: ['zn'],
-  categories: ['cloudlet'],
+  categories: ['edge'],
   scope: 'Cluster',
   description: 'A named place that developers target. The operator picks one of its Cloudlets.',
   spec: zoneSpec,
