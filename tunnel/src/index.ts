@@ -15,4 +15,13 @@ export {
 export type * from './agent/handler.ts';
 export { createTunnelClient, type TunnelClientOptions } from './agent/client.ts';
 export { enroll, enrollOnce, renewalTime, type EnrollOptions } from './agent/enroll.ts';
+export {
+  attachSession,
+  failSession,
+  maxFrameBytes,
+  serveSession,
+  sessionChannels,
+  type SessionExit,
+  type TunnelSession,
+} from './session-frame.ts';
 export { parseAddress, type ProxyOptions } from './agent/proxy.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { aPlan, aRegion, aReport, eventually, linkOf } from './testing/region.ts';
+import { aPlan, aRegion, aReport, eventually, linkOf } from './testing.ts';
 
 test('an agent connects, gets its plans in order and hears that they are all', async () => {
   await using region = await aRegion();

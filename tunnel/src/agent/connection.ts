@@ -61,7 +61,8 @@ export interface ConnectionOptions {
 
 const hubMessageTypes = new Set(hubMessage.options.map((option) => option.shape.t.value));
 const helloDeadlineMs = 20_000;
-const sessionLingerMs = 10_000;
+/** Time for the region to take the rest of a session's output and close it. */
+const sessionLingerMs = 300_000;
 
 export class AgentConnection {
   readonly ended: Promise<Ending>;

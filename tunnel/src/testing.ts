@@ -5,8 +5,8 @@
 import { EventEmitter, once } from 'node:events';
 import type { Plan, Removal } from '@cloudlet/crds';
 import { silentLogger, systemClock, type Clock } from '@cloudlet/runtime/base';
-import { createTunnelClient, type TunnelClientOptions } from '../agent/client.ts';
-import type { TunnelClient, TunnelHandler, WelcomeInfo } from '../agent/handler.ts';
+import { createTunnelClient, type TunnelClientOptions } from './agent/client.ts';
+import type { TunnelClient, TunnelHandler, WelcomeInfo } from './agent/handler.ts';
 import type {
   Admission,
   EnrollPeer,
@@ -14,9 +14,9 @@ import type {
   ReportResult,
   SiteIdentity,
   SiteLink,
-} from '../hub/backend.ts';
-import type { TunnelLimits, TunnelMetrics } from '../hub/options.ts';
-import { createTunnelServer, type TunnelServer } from '../hub/server.ts';
+} from './hub/backend.ts';
+import type { TunnelLimits, TunnelMetrics } from './hub/options.ts';
+import { createTunnelServer, type TunnelServer } from './hub/server.ts';
 import {
   createAgentCsr,
   createAuthority,
@@ -26,7 +26,7 @@ import {
   signAgentCsr,
   type Authority,
   type IdentityStore,
-} from '../identity/index.ts';
+} from './identity/index.ts';
 import type {
   EnrollReply,
   EnrollRequest,
@@ -34,7 +34,7 @@ import type {
   InstanceReport,
   SessionRequest,
   SiteReport,
-} from '../wire.ts';
+} from './wire.ts';
 
 /** Fails a test that would otherwise wait for ever. */
 export async function eventually<T>(
