@@ -131,17 +131,18 @@ function handshake(options: ConnectionOptions, signal: AbortSignal): Promise<TLS
 }
 
 function verifyHub(socket: TLSSocket, { trust, now }: DialOptions): void {
-  const certificate = socket.getPeerX509Certificate();
+  const shown = chainOf(socket);
+  const [certificate] = shown;
   if (!certificate) throw new ForbiddenError('the hub showed no certificate');
   const authorities =
-    'caPem' in trust ? parseCertificates(trust.caPem) : pinned(socket, trust.caPin);
+    'caPem' in trust ? parseCertificates(trust.caPem) : pinned(shown, trust.caPin);
   verifyRole(certificate, 'hub', { authorities, now });
   if (socket.alpnProtocol !== 'h2')
     throw new ProtocolError('something on the way does not let HTTP/2 pass');
 }
 
-/** The authority of the chain that was shown whose key is the pinned one. */
-function pinned(socket: TLSSocket, pin: string): readonly X509Certificate[] {
+/** What the hub showed, its own certificate first. (After getPeerX509Certificate Node gives no chain any more.) */
+function chainOf(socket: TLSSocket): readonly X509Certificate[] {
   const shown: X509Certificate[] = [];
   let certificate = socket.getPeerCertificate(true);
   while (certificate?.raw && shown.length < 8) {
@@ -149,6 +150,11 @@ function pinned(socket: TLSSocket, pin: string): readonly X509Certificate[] {
     if (certificate.issuerCertificate === certificate) break;
     certificate = certificate.issuerCertificate;
   }
+  return shown;
+}
+
+/** The authority of the chain that was shown whose key is the pinned one. */
+function pinned(shown: readonly X509Certificate[], pin: string): readonly X509Certificate[] {
   const authorities = shown.filter((candidate) => pinOf(candidate) === pin);
   if (authorities.length === 0)
     throw new ForbiddenError(
