@@ -1,4 +1,7 @@
 /** What tests of this folder share: a client of the fault server, and waiting for a state instead of a time. */
+import { type IncomingHttpHeaders, type ServerResponse, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { type Clock, silentLogger, systemClock } from '../../base/index.ts';
 import type { ClusterAccess, Credentials } from '../access.ts';
@@ -45,4 +48,40 @@ export class ImpatientClock implements Clock {
     this.sleeps.push(ms);
     await systemClock.sleep(1, signal);
   }
+}
+
+/** A server that answers by a function; gives its address and what was asked. */
+export async function serve(
+  answer: (request: Asked, response: ServerResponse) => void,
+): Promise<{ readonly url: string; readonly asked: readonly Asked[] } & AsyncDisposable> {
+  const asked: Asked[] = [];
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      const { method = '', url = '', headers } = request;
+      asked.push({ method, url, headers, body });
+      answer(asked.at(-1) as Asked, response);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+export interface Asked {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export function json(response: ServerResponse, code: number, body: unknown): void {
+  response.writeHead(code, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
 }
