@@ -11,7 +11,7 @@ import {
   type Behaviour,
   conditionIn,
   eventually,
-  FakeSite,
+  type FakeSite,
   healthy,
   openBed,
 } from './operator-bed.ts';

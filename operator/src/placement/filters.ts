@@ -1,7 +1,7 @@
 /**
  * The filters of placement: a site takes an instance when none of them refuses.
  *
- * Guarantees: pure; each refusal reads as the end of "2 of 5 sites ..." and names neither the site nor how
+ * Guarantees: pure; each refusal reads as the end of "the site ..." and names neither the site nor how
  * much it has, since a developer who targets a zone may not know its sites.
  */
 import { cloudletConditions, cloudletReasons } from '@cloudlet/crds';
@@ -51,7 +51,9 @@ function isNotRevoked(_: PlacementRequest, { cloudlet, isHere }: SiteView): stri
 
 function isNotDraining(_: PlacementRequest, { cloudlet, isHere }: SiteView): string | undefined {
   const maintenance = cloudlet.spec.maintenance ?? 'Normal';
-  return !isHere && maintenance !== 'Normal' ? 'takes no new instances (maintenance)' : undefined;
+  return !isHere && maintenance !== 'Normal'
+    ? 'is in maintenance and takes no new instances'
+    : undefined;
 }
 
 function isConnected(request: PlacementRequest, site: SiteView): string | undefined {
@@ -65,6 +67,8 @@ function isConnected(request: PlacementRequest, site: SiteView): string | undefi
 
 function isPlatformReady(request: PlacementRequest, site: SiteView): string | undefined {
   if (request.isNamed || site.isHere) return undefined;
+  // Of a site that cannot be seen nobody knows.
+  if (conditionOf(site, cloudletConditions.Connected)?.status !== 'True') return undefined;
   const status = conditionOf(site, cloudletConditions.PlatformReady)?.status;
   return status === 'True' ? undefined : 'has a platform that is not ready';
 }

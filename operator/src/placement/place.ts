@@ -132,7 +132,7 @@ function freeShare(request: PlacementRequest, site: SiteView): number {
   return shares.length === 0 ? 0 : Math.round(Math.min(...shares) * 1000);
 }
 
-/** "0 of 5 sites fit: 3 are ..., 2 ..."; a site counts once, by the first filter that refused it. */
+/** "none of 5 sites fits: is not connected (3 sites); ..."; a site counts once, by the first filter that refused it. */
 function summary(judged: readonly (readonly Refusal[])[]): string {
   if (judged.length === 0) return 'there is no site to choose from';
   const counts = new Map<string, number>();
@@ -141,6 +141,6 @@ function summary(judged: readonly (readonly Refusal[])[]): string {
   if (judged.length === 1) return `the site ${[...counts.keys()].join(', ')}`;
   const parts = [...counts]
     .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
-    .map(([message, count]) => `${count} ${message}`);
-  return `0 of ${judged.length} sites fit: ${parts.join('; ')}`;
+    .map(([message, count]) => `${message} (${count} ${count === 1 ? 'site' : 'sites'})`);
+  return `none of ${judged.length} sites fits: ${parts.join('; ')}`;
 }
