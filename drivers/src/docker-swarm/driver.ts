@@ -18,10 +18,11 @@ import { Engine } from './engine.ts';
 import { ensureStack } from './ensure.ts';
 import { Leadership } from './leadership.ts';
 import { Observer } from './observer.ts';
-import { labelNode, probeNode } from './probe.ts';
+import { labelNode, type NodeProbe, probeNode } from './probe.ts';
 import { withoutSecrets } from './redact.ts';
 import { removeStack } from './remove.ts';
 import { openSwarmSession } from './sessions/index.ts';
+import type { SiteFacts } from './services.ts';
 import { siteFacts } from './site.ts';
 import { Surveyor } from './survey.ts';
 import { removeLocalVolumes } from './volumes.ts';
@@ -50,6 +51,7 @@ class SwarmDriver implements Driver {
   readonly #engine: Engine;
   readonly #surveyor: Surveyor;
   readonly #leadership: Leadership;
+  #probe: NodeProbe | undefined;
   readonly #closed = new AbortController();
 
   constructor(options: SwarmDriverOptions) {
@@ -68,11 +70,10 @@ class SwarmDriver implements Driver {
     signal.throwIfAborted();
     if (plan.suspend) return { kind: 'Done' };
     try {
-      const nodes = await this.#engine.nodes(signal);
       return await ensureStack({
         engine: this.#engine,
         plan,
-        facts: siteFacts(nodes),
+        facts: await this.#facts(signal),
         overlayEncrypted: this.#options.overlayEncrypted ?? false,
         signal,
       });
@@ -127,12 +128,21 @@ class SwarmDriver implements Driver {
     this.#closed.abort(new Error('the driver was closed'));
   }
 
+  /** What the nodes say of themselves, and what this one says though nobody has written it down yet. */
+  async #facts(signal: AbortSignal): Promise<SiteFacts> {
+    this.#probe ??= await probeNode();
+    const facts = siteFacts(await this.#engine.nodes(signal));
+    const apiVersion = await this.#surveyor.apiVersion(signal);
+    return { ...facts, ipvs: facts.ipvs && this.#probe.ipvs, apiVersion };
+  }
+
   /** Tells the other members what this node's kernel can do. What fails is tried with the next observation. */
   async #labelOwnNode(signal: AbortSignal): Promise<void> {
     try {
       const { Swarm } = await this.#surveyor.info(signal);
       const node = (await this.#engine.nodes(signal)).find(({ ID }) => ID === Swarm.NodeID);
-      if (node) await labelNode(this.#engine, node, await probeNode(), signal);
+      this.#probe = await probeNode();
+      if (node) await labelNode(this.#engine, node, this.#probe, signal);
     } catch (error) {
       if (signal.aborted || error instanceof DriverError === false) return;
       this.#options.logger.warn('this node could not be labelled', { error });

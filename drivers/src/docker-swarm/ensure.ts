@@ -21,6 +21,8 @@ import {
   byInstance,
   byStack,
   instanceLabel,
+  ipvsLabel,
+  sequenceLabel,
   newStackName,
   servicesLabel,
   stackLabel,
@@ -32,14 +34,9 @@ import {
   markFailed,
   removeService,
   type ServiceContext,
+  type SiteFacts,
 } from './services.ts';
 import { desiredStack } from './stack.ts';
-
-export interface SiteFacts {
-  readonly architectures: readonly string[];
-  readonly emulated: readonly string[];
-  readonly ipvs: boolean;
-}
 
 export interface EnsureOptions {
   readonly engine: Engine;
@@ -52,8 +49,8 @@ export interface EnsureOptions {
 export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
   const { engine, plan, signal } = options;
   const { stack, services, toAdopt } = await findStack(engine, plan, signal);
-  const wanted = planned(options, stack);
-  const context: ServiceContext = { engine, plan, signal, ...options.facts };
+  const wanted = planned(options, stack, reliesOnIpvs(options, services));
+  const context: ServiceContext = { engine, plan, facts: options.facts, signal };
   if (toAdopt.length > 0) {
     const labels = { [instanceLabel]: plan.id, [servicesLabel]: String(toAdopt.length) };
     for (const service of toAdopt) await adoptService(service, labels, context);
@@ -83,9 +80,24 @@ export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
   return await settle({ ...options, stack, warnings });
 }
 
-function planned({ plan, facts, overlayEncrypted }: EnsureOptions, stack: string): StackPlan {
+/**
+ * A stack stays as it was made, whatever other nodes come: what needs no IPVS works everywhere, and what
+ * relies on it is changed only with the plan.
+ */
+function reliesOnIpvs({ plan, facts }: EnsureOptions, services: readonly Service[]): boolean {
+  const labels = services.find(({ Spec }) => ipvsLabel in Spec.Labels)?.Spec.Labels;
+  if (!labels) return facts.ipvs;
+  if (labels[ipvsLabel] === 'false') return false;
+  return facts.ipvs || labels[sequenceLabel] === String(plan.sequence);
+}
+
+function planned(
+  { plan, overlayEncrypted }: EnsureOptions,
+  stack: string,
+  ipvs: boolean,
+): StackPlan {
   try {
-    return desiredStack(plan, { stack, ipvs: facts.ipvs, overlayEncrypted });
+    return desiredStack(plan, { stack, ipvs, overlayEncrypted });
   } catch (error) {
     if (!(error instanceof ComposeError)) throw error;
     const options = { cause: error, permanent: true };

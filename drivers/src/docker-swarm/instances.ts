@@ -17,8 +17,16 @@ import {
 } from './convergence.ts';
 import type { Service, SwarmNode, Task } from './engine-types.ts';
 import { platformName } from './images.ts';
-import { instanceLabel, powerLabel, sequenceLabel, servicesLabel, stackLabel } from './names.ts';
+import {
+  instanceLabel,
+  platformsLabel,
+  powerLabel,
+  sequenceLabel,
+  servicesLabel,
+  stackLabel,
+} from './names.ts';
 import { failedUpdateOf } from './services.ts';
+import { emulatedBy } from './site.ts';
 
 export interface InstanceInputs {
   readonly services: readonly Service[];
@@ -169,6 +177,15 @@ function isWorthTelling(task: Task): boolean {
   return ['failed', 'rejected', 'running', 'complete'].includes(task.Status.State);
 }
 
+/** The platform of the image that the node runs: its own, or else one that it emulates. */
+function imageArchitecture(service: Service, node: SwarmNode | undefined): string | undefined {
+  const platforms = (service.Spec.Labels[platformsLabel] ?? '').split(',');
+  if (!node) return undefined;
+  const { OS: os, Architecture: architecture } = node.Description.Platform;
+  const runs = [platformName({ os, architecture }), ...emulatedBy(node.Spec.Labels)];
+  return runs.find((platform) => platform !== undefined && platforms.includes(platform));
+}
+
 function taskStatus(
   service: Service,
   place: string | number,
@@ -178,12 +195,7 @@ function taskStatus(
 ): TaskStatus {
   const node = present.NodeID === undefined ? undefined : nodes.get(present.NodeID);
   const error = lastError(history);
-  const architecture =
-    node &&
-    platformName({
-      os: node.Description.Platform.OS,
-      architecture: node.Description.Platform.Architecture,
-    });
+  const architecture = imageArchitecture(service, node);
   const suffix = typeof place === 'number' ? String(place) : (node?.Description.Hostname ?? place);
   const before = history.filter(
     (task) =>

@@ -19,8 +19,11 @@ export const powerLabel = `${apiGroup}/power-state`;
 export const failedLabel = `${apiGroup}/failed-update`;
 /** Sequence of the plan under which the service was taken over as it ran. */
 export const adoptedLabel = `${apiGroup}/adopted`;
-/** On nodes: architectures that it emulates, and whether its kernel has IPVS. */
+/** Platforms of the service's image, as its registry told. */
+export const platformsLabel = `${apiGroup}/platforms`;
+/** On nodes: architectures that it emulates. */
 export const emulatesLabel = `${apiGroup}/emulates`;
+/** On nodes: whether its kernel has IPVS; on services: whether they rely on it. */
 export const ipvsLabel = `${apiGroup}/ipvs`;
 
 /** The name that a plan's stack gets when it is made. */

@@ -7,21 +7,37 @@
  */
 import { appInstReasons, type Plan } from '@cloudlet/crds';
 import { ConflictError, contentHash, DriverError } from '@cloudlet/runtime/base';
-import type { ServiceSpec, Strings } from '../compose/index.ts';
+import { sameService, type ServiceSpec, type Strings, withoutUnknown } from '../compose/index.ts';
 import type { Engine } from './engine.ts';
 import type { Service } from './engine-types.ts';
 import { checkArchitecture, credentialsFor, resolveImage } from './images.ts';
-import { adoptedLabel, failedLabel, imageLabel, instanceLabel, sequenceLabel } from './names.ts';
-import { sameService } from './same-service.ts';
+import {
+  adoptedLabel,
+  failedLabel,
+  imageLabel,
+  instanceLabel,
+  platformsLabel,
+  sequenceLabel,
+} from './names.ts';
 
 export interface ServiceContext {
   readonly engine: Engine;
   readonly plan: Plan;
+  readonly facts: SiteFacts;
+  readonly signal: AbortSignal;
+}
+
+/** What converting and placing need to know of the site. */
+export interface SiteFacts {
   /** What the nodes run, by themselves or by emulation. */
   readonly architectures: readonly string[];
   /** Nodes that emulate; the scheduler would keep foreign images from them. */
-  readonly emulated: readonly string[];
-  readonly signal: AbortSignal;
+  readonly emulators: readonly {
+    readonly architecture: string;
+    readonly emulates: readonly string[];
+  }[];
+  readonly ipvs: boolean;
+  readonly apiVersion?: string;
 }
 
 /** What is written on a service whose update was rolled back. */
@@ -43,7 +59,8 @@ export async function ensureService(
     return { changed: true, warnings };
   }
   const kept = keepForceUpdate(spec, current.Spec);
-  if (sameService(kept, current.Spec) && sameLabels(kept, current.Spec))
+  const { apiVersion } = context.facts;
+  if (sameService(kept, current.Spec, apiVersion === undefined ? {} : { apiVersion }))
     return { changed: false, warnings };
   refuseFailed(kept, current);
   await updateService(kept, current, context);
@@ -82,19 +99,38 @@ async function withImage(
   const isKept = current?.Labels[imageLabel] === wanted.Labels[imageLabel];
   if (current && isKept) {
     const { ContainerSpec, Placement } = current.TaskTemplate;
+    const spec = withPlacedImage(wanted, ContainerSpec.Image, platformsOf(Placement));
+    const platforms = current.Labels[platformsLabel];
     return {
-      spec: withPlacedImage(wanted, ContainerSpec.Image, platformsOf(Placement)),
+      spec: platforms ? labelled(spec, { [platformsLabel]: platforms }) : spec,
       warnings: [],
     };
   }
-  const { engine, plan, signal } = context;
+  const { engine, plan, facts, signal } = context;
   const resolved = await resolveImage(engine, Image, plan, signal);
-  checkArchitecture(Image, resolved.platforms, context.architectures);
-  const platforms = context.emulated.length > 0 ? [] : resolved.platforms;
+  checkArchitecture(Image, resolved.platforms, facts.architectures);
+  const spec = withPlacedImage(wanted, resolved.reference, placements(resolved.platforms, facts));
+  const platforms = resolved.platforms.join(',');
   return {
-    spec: withPlacedImage(wanted, resolved.reference, platforms.map(placementOf)),
+    spec: platforms ? labelled(spec, { [platformsLabel]: platforms }) : spec,
     warnings: resolved.warning ? [resolved.warning] : [],
   };
+}
+
+function labelled(spec: ServiceSpec, labels: Strings): ServiceSpec {
+  return { ...spec, Labels: { ...spec.Labels, ...labels } };
+}
+
+/** Where the scheduler may put the image: on nodes of its platforms, and on those that emulate one. */
+function placements(
+  platforms: readonly string[],
+  { emulators }: SiteFacts,
+): readonly PlacementPlatform[] {
+  const emulating = emulators
+    .filter(({ emulates }) => platforms.some((platform) => emulates.includes(platform)))
+    .map(({ architecture }) => architecture);
+  const all = platforms.length === 0 ? [] : [...platforms, ...emulating];
+  return [...new Set(all)].map(placementOf);
 }
 
 interface PlacementPlatform {
@@ -134,20 +170,12 @@ function keepForceUpdate(spec: ServiceSpec, current: ServiceSpec): ServiceSpec {
   return { ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate } };
 }
 
-function sameLabels(wanted: ServiceSpec, current: ServiceSpec): boolean {
-  const keys = Object.keys(wanted.Labels);
-  return (
-    keys.length === Object.keys(current.Labels).length &&
-    keys.every((key) => wanted.Labels[key] === current.Labels[key])
-  );
-}
-
 async function createService(spec: ServiceSpec, context: ServiceContext): Promise<void> {
-  const { engine, plan, signal } = context;
+  const { engine, plan, facts, signal } = context;
   const auth = credentialsFor(spec.TaskTemplate.ContainerSpec.Image, plan);
   try {
     await engine.call(`make service ${spec.Name}`, signal, (docker, call) =>
-      docker.createService(auth, { ...spec, ...call }),
+      docker.createService(auth, { ...withoutUnknown(spec, facts.apiVersion), ...call }),
     );
   } catch (error) {
     // Somebody made it since we looked: the next call compares it.
@@ -158,14 +186,14 @@ async function createService(spec: ServiceSpec, context: ServiceContext): Promis
 async function updateService(
   spec: ServiceSpec,
   current: Service,
-  { engine, plan, signal }: ServiceContext,
+  { engine, plan, facts, signal }: ServiceContext,
 ): Promise<void> {
   const auth = credentialsFor(spec.TaskTemplate.ContainerSpec.Image, plan);
   await engine.call(`update service ${spec.Name}`, signal, (docker, call) =>
     docker.getService(current.ID).update(auth, {
       ...call,
       _query: { version: current.Version.Index },
-      _body: spec,
+      _body: withoutUnknown(spec, facts.apiVersion),
     }),
   );
 }

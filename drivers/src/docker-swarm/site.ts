@@ -9,7 +9,7 @@ import type { SiteObservation, Verdict } from '../driver.ts';
 import type { EngineInfo, SwarmNode } from './engine-types.ts';
 import { platformName } from './images.ts';
 import { emulatesLabel, ipvsLabel } from './names.ts';
-import type { SiteFacts } from './ensure.ts';
+import type { SiteFacts } from './services.ts';
 
 export function siteNodes(nodes: readonly SwarmNode[]): readonly SiteNode[] {
   return [...nodes].map(siteNode).sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -55,12 +55,18 @@ export function emulatedBy(labels: SwarmNode['Spec']['Labels']): readonly string
 /** What placing needs to know of the nodes that take tasks. */
 export function siteFacts(nodes: readonly SwarmNode[]): SiteFacts {
   const active = nodes.filter(({ Spec, Status }) => takesTasks(Spec, Status));
-  const own = active.map(({ Description }) => architectureOf(Description.Platform));
-  const emulated = [...new Set(active.flatMap(({ Spec }) => emulatedBy(Spec.Labels)))].sort();
-  const architectures = [...new Set([...own.filter((name) => name !== undefined), ...emulated])];
+  const own = active
+    .map(({ Description }) => architectureOf(Description.Platform))
+    .filter((name) => name !== undefined);
+  const emulators = active.flatMap(({ Spec, Description }) => {
+    const architecture = architectureOf(Description.Platform);
+    const emulates = emulatedBy(Spec.Labels);
+    return architecture && emulates.length > 0 ? [{ architecture, emulates }] : [];
+  });
+  const emulated = emulators.flatMap(({ emulates }) => emulates);
   return {
-    architectures: architectures.sort(),
-    emulated,
+    architectures: [...new Set([...own, ...emulated])].sort(),
+    emulators,
     // A node that nobody has asked yet is taken to be like the others.
     ipvs: !active.some(({ Spec }) => Spec.Labels?.[ipvsLabel] === 'false'),
   };

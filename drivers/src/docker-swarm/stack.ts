@@ -15,6 +15,7 @@ import {
 } from '../compose/index.ts';
 import {
   instanceLabel,
+  ipvsLabel,
   newStackName,
   ownLabels,
   powerLabel,
@@ -44,7 +45,13 @@ export function desiredStack(plan: Plan, options: StackOptions): StackPlan {
     ...converted,
     services: converted.services.map((service) => ({
       ...service,
-      spec: serviceOf(service.spec, plan, converted.services.length, isTakenOver ? {} : own),
+      spec: serviceOf(service.spec, plan, {
+        own: {
+          [servicesLabel]: String(converted.services.length),
+          [ipvsLabel]: String(ipvs),
+        },
+        volumes: isTakenOver ? {} : own,
+      }),
     })),
     networks: converted.networks.map((network) => networkOf(network, mark, options)),
     configs: converted.configs.map((one) => (one.spec ? { ...one, spec: mark(one.spec) } : one)),
@@ -55,14 +62,13 @@ export function desiredStack(plan: Plan, options: StackOptions): StackPlan {
 function serviceOf(
   spec: ServiceSpec,
   plan: Plan,
-  services: number,
-  volumeLabels: Strings,
+  labelsOf: { readonly own: Strings; readonly volumes: Strings },
 ): ServiceSpec {
   const labels: Strings = {
     ...spec.Labels,
     [instanceLabel]: plan.id,
     [sequenceLabel]: String(plan.sequence),
-    [servicesLabel]: String(services),
+    ...labelsOf.own,
     ...(plan.powerState === 'Off' ? { [powerLabel]: 'Off' } : {}),
   };
   const container = spec.TaskTemplate.ContainerSpec;
@@ -72,7 +78,7 @@ function serviceOf(
           ...mount,
           VolumeOptions: {
             ...mount.VolumeOptions,
-            Labels: { ...mount.VolumeOptions?.Labels, ...volumeLabels },
+            Labels: { ...mount.VolumeOptions?.Labels, ...labelsOf.volumes },
           },
         }
       : mount,

@@ -28,6 +28,7 @@ export interface NoSurvey {
 export class Surveyor {
   readonly #engine: Engine;
   #info: EngineInfo | undefined;
+  #apiVersion: string | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -39,9 +40,20 @@ export class Surveyor {
     return this.#info;
   }
 
+  /** Version of the engine's API. */
+  async apiVersion(signal: AbortSignal): Promise<string> {
+    this.#apiVersion ??= (
+      await this.#engine.call<{ ApiVersion: string }>('read the version', signal, (docker, call) =>
+        docker.version(call),
+      )
+    ).ApiVersion;
+    return this.#apiVersion;
+  }
+
   /** Asks the engine anew next time. */
   forget(): void {
     this.#info = undefined;
+    this.#apiVersion = undefined;
   }
 
   async nodes(signal: AbortSignal): Promise<readonly SwarmNode[]> {

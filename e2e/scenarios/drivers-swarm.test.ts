@@ -1,0 +1,26 @@
+/** The swarm driver against real engines: the conformance suite, and what only a swarm does. */
+import { after, before, suite } from 'node:test';
+import { conformance } from '@cloudlet/drivers/conformance';
+import { phonesUnavailable } from '../testbed/phones/phones.ts';
+import {
+  pushSwarmImages,
+  swarmBed,
+  type SwarmBed,
+  swarmHarness,
+  type SwarmImages,
+} from './drivers-swarm-bed.ts';
+
+suite('the swarm driver', { skip: phonesUnavailable() ?? false }, () => {
+  let bed: SwarmBed;
+  let images: SwarmImages;
+  before(async () => {
+    bed = await swarmBed(3);
+    images = await pushSwarmImages(bed.registry);
+  });
+  after(() => bed.close());
+
+  conformance(async () => swarmHarness(bed, await bed.leader(), images), {
+    name: 'docker-swarm',
+    capabilities: ['exec', 'logs', 'crashing images', 'volumes', 'replicas'],
+  });
+});
