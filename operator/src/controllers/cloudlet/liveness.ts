@@ -2,8 +2,8 @@
  * Whether a site is connected, from its Lease, and whose fault it is when it is not.
  *
  * Guarantees: the age of a Lease is measured by our own monotonic clock from when its renewal was seen; a
- * released Lease counts at once, one that is not renewed after its duration; when no hub lives, has come back
- * less than a minute ago, or more than half of at least five sites went within a minute, it is the region
+ * released Lease counts at once, one that is not renewed after its duration; when no hub lives, when hubs or the
+ * operator itself have come back less than a minute ago, or more than half of at least five sites went within a minute, it is the region
  * that cannot see: HubUnavailable, for five minutes at most while hubs live.
  */
 import { type CloudletCondition, type CloudletReason } from './conditions.ts';
@@ -27,6 +27,8 @@ interface SiteState {
   lostAt?: number;
   /** It went with many others. */
   wentWithMany?: boolean;
+  /** It was connected when the operator ended, and was not when it started. */
+  lostAtStart?: boolean;
 }
 
 const windowMs = 60_000;
@@ -48,10 +50,12 @@ export class Liveness {
   readonly #seen = new Map<string, { renewal: string; at: number }>();
   readonly #sites = new Map<string, SiteState>();
   readonly #hubs = new Map<string, Lease>();
+  readonly #startedAt: number;
   #hubsBackAt: number | undefined;
 
   constructor(options: LivenessOptions) {
     this.#clock = options.clock;
+    this.#startedAt = options.clock.monotonic();
     this.#onMassLoss = options.onMassLoss;
   }
 
@@ -102,19 +106,22 @@ export class Liveness {
 
   /** Judges one site. `wasConnected` is what its status says so far. */
   judge(site: string, lease: Lease | undefined, wasConnected: boolean): Connection {
-    const state = this.#sites.get(site) ?? { isConnected: wasConnected };
+    const known = this.#sites.get(site);
+    const state = known ?? { isConnected: wasConnected };
     this.#sites.set(site, state);
     const remainingMs = lease ? this.#remainingMs(lease) : 0;
     if (lease && remainingMs > 0) {
       state.isConnected = true;
       delete state.lostAt;
       delete state.wentWithMany;
+      delete state.lostAtStart;
       return connected(lease, remainingMs);
     }
     if (!lease?.spec?.acquireTime && !state.isConnected && state.lostAt === undefined) return never;
     if (state.isConnected) {
       state.isConnected = false;
       state.lostAt = this.#clock.monotonic();
+      state.lostAtStart = known === undefined;
       this.#noticeMassLoss();
     }
     if (lease?.metadata.annotations?.[leaseAnnotations.duplicate] !== undefined) return duplicate;
@@ -138,9 +145,11 @@ export class Liveness {
     if (this.#liveHubs() === 0) return hubUnavailable('No hub is running.', 10_000);
     const now = this.#clock.monotonic();
     const lostAt = state.lostAt ?? -Infinity;
-    const graceMs = (this.#hubsBackAt ?? -Infinity) + hubGraceMs - now;
-    if (graceMs > 0 && lostAt <= (this.#hubsBackAt ?? 0) && state.lostAt !== undefined)
-      return hubUnavailable('The hubs have just come back.', graceMs);
+    const backAt = state.lostAtStart ? this.#startedAt : (this.#hubsBackAt ?? -Infinity);
+    const graceMs = backAt + hubGraceMs - now;
+    const wasLostBefore = state.lostAt !== undefined && state.lostAt < backAt;
+    if (graceMs > 0 && (state.lostAtStart || wasLostBefore))
+      return hubUnavailable('The region has just come back.', graceMs);
     const patience = lostAt + patienceMs - now;
     if (state.wentWithMany && patience > 0)
       return hubUnavailable('Many sites went at the same time.', patience);
