@@ -150,13 +150,14 @@ export class Connection {
 
   /** Reads the control stream to its end, which is the connection's. */
   async #control(stream: ServerHttp2Stream): Promise<void> {
+    let isRefused = false; // then the rest is read and let go: to stop reading would reset the refusal
     try {
       stream.respond({ ':status': 200, 'content-type': 'application/jsonl' });
       for await (const { value, bytes } of readLines(stream, limits.maxLineBytes)) {
         const message = this.#parse(value);
         if (!message) continue;
         if (this.#link) await this.#link.received(message, bytes);
-        else if (!(await this.#greet(stream, message))) return;
+        else if (!isRefused) isRefused = !(await this.#greet(stream, message));
       }
       this.end(new UnreachableError('the agent closed the control stream'));
     } catch (error) {

@@ -7,7 +7,12 @@
  * address gets few tries, a connection one, a body is bounded, and everything has a deadline.
  */
 import { performServerHandshake, type ServerHttp2Stream } from 'node:http2';
-import { describeError, UnreachableError, withDeadline } from '@cloudlet/runtime/base';
+import {
+  describeError,
+  ProtocolError,
+  UnreachableError,
+  withDeadline,
+} from '@cloudlet/runtime/base';
 import { parseCertificates, verifyAgent } from '../identity/certificate.ts';
 import { enrollRequest, type EnrollReply } from '../wire.ts';
 import type { EnrollPeer, SiteIdentity } from './backend.ts';
@@ -77,7 +82,7 @@ export async function answerEnrollment(
     metrics.enrollment?.('Failed');
     if (!closed.signal.aborted)
       logger.warn('enrolment failed', { remoteAddress: peer.remoteAddress, error });
-    answerStatus(stream, 503);
+    answerStatus(stream, error instanceof ProtocolError ? 400 : 503);
   }
 }
 
