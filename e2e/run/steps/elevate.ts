@@ -10,7 +10,7 @@ import { runCommand } from '@cloudlet/runtime/base';
 import { cacheDir, isRoot, rootPrefix } from '../../testbed/index.ts';
 import type { CommandContext } from './main.ts';
 
-const ownerVariable = 'CLOUDLET_CACHE_OWNER';
+const ownerVariable = 'CLOUDLET_USER';
 
 /**
  * Runs this command again as root where that is possible and needed.
@@ -43,8 +43,14 @@ export async function runAsRoot({ progress, signal }: CommandContext): Promise<n
   });
 }
 
-/** Gives the cache back to the user whom `runAsRoot` came from. */
+/** The user whom `runAsRoot` came from; undefined where root itself started this. */
+export function user(): { readonly uid: number; readonly gid: number } | undefined {
+  const [uid, gid] = (process.env[ownerVariable] ?? '').split(':').map(Number);
+  return isRoot() && uid && gid ? { uid, gid } : undefined;
+}
+
+/** Gives the cache back to that user. */
 export async function returnCache(): Promise<void> {
-  const owner = process.env[ownerVariable];
-  if (owner && isRoot()) await runCommand('chown', ['-R', owner, cacheDir()]);
+  const owner = user();
+  if (owner) await runCommand('chown', ['-R', `${owner.uid}:${owner.gid}`, cacheDir()]);
 }
