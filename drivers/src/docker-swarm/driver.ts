@@ -14,6 +14,7 @@ import type {
   SessionTarget,
   StepResult,
 } from '../driver.ts';
+import { LoadBalancer } from '../haproxy/index.ts';
 import { Engine } from './engine.ts';
 import { ensureStack } from './ensure.ts';
 import { Leadership } from './leadership.ts';
@@ -36,6 +37,8 @@ export interface SwarmDriverOptions {
   readonly addresses?: readonly string[];
   /** Where small facts survive a restart of the agent. Absent: they do not. */
   readonly dataDir?: string;
+  /** HAProxy on this node: its image, and a folder of its own. Absent: no public port answers. */
+  readonly loadBalancer?: { readonly image: string; readonly dir: string };
   /** Encrypt the overlay networks of instances. @default false */
   readonly overlayEncrypted?: boolean;
 }
@@ -51,6 +54,8 @@ class SwarmDriver implements Driver {
   readonly #engine: Engine;
   readonly #surveyor: Surveyor;
   readonly #leadership: Leadership;
+  readonly #loadBalancer: LoadBalancer | undefined;
+  #observer: Observer | undefined;
   #probe: NodeProbe | undefined;
   readonly #closed = new AbortController();
 
@@ -60,6 +65,7 @@ class SwarmDriver implements Driver {
     this.#engine = new Engine({ socketPath, clock });
     this.#surveyor = new Surveyor(this.#engine);
     this.#leadership = new Leadership(dataDir);
+    this.#loadBalancer = this.#balance();
   }
 
   async ensure(
@@ -108,11 +114,16 @@ class SwarmDriver implements Driver {
       leadership: this.#leadership,
       logger,
       addresses,
-      onSurvey: () => undefined,
-      loadBalancer: () => undefined,
-      backends: () => undefined,
+      onSurvey: (survey) => this.#loadBalancer?.survey(survey, until),
+      loadBalancer: () => this.#loadBalancer?.verdict,
+      backends: (id) => this.#loadBalancer?.backends(id),
     });
+    this.#observer = observer;
     yield* observer.run(until);
+  }
+
+  publish(plans: readonly Plan[]): void {
+    this.#loadBalancer?.publish(plans, this.#closed.signal);
   }
 
   openSession(target: SessionTarget, signal: AbortSignal): Promise<DriverSession> {
@@ -126,6 +137,13 @@ class SwarmDriver implements Driver {
 
   async close(): Promise<void> {
     this.#closed.abort(new Error('the driver was closed'));
+  }
+
+  #balance(): LoadBalancer | undefined {
+    const { loadBalancer, logger } = this.#options;
+    if (!loadBalancer) return undefined;
+    const onChange = (): void => this.#observer?.poke();
+    return new LoadBalancer({ engine: this.#engine, ...loadBalancer, logger, onChange });
   }
 
   /** What the nodes say of themselves, and what this one says though nobody has written it down yet. */

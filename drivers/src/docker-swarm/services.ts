@@ -60,7 +60,13 @@ export async function ensureService(
   }
   const kept = keepForceUpdate(spec, current.Spec);
   const { apiVersion } = context.facts;
-  if (sameService(kept, current.Spec, apiVersion === undefined ? {} : { apiVersion }))
+  if (
+    sameService(
+      withoutPlatforms(kept),
+      current.Spec,
+      apiVersion === undefined ? {} : { apiVersion },
+    )
+  )
     return { changed: false, warnings };
   refuseFailed(kept, current);
   await updateService(kept, current, context);
@@ -146,6 +152,13 @@ function platformsOf(placement: object | undefined): readonly PlacementPlatform[
 function placementOf(platform: string): PlacementPlatform {
   const [OS = 'linux', Architecture = ''] = platform.split('/');
   return Architecture === 'arm' ? { OS } : { Architecture, OS };
+}
+
+/** Platforms follow the image, by which services are compared. */
+function withoutPlatforms(spec: ServiceSpec): ServiceSpec {
+  const { Platforms: _, ...Placement } = spec.TaskTemplate
+    .Placement as ServiceSpec['TaskTemplate']['Placement'] & { Platforms?: unknown };
+  return { ...spec, TaskTemplate: { ...spec.TaskTemplate, Placement } };
 }
 
 function withPlacedImage(
