@@ -3,6 +3,7 @@ export * from './kinds.ts';
 export * from './names.ts';
 export { instanceIdOf, renderPlan, type RenderInput } from './plan/render.ts';
 export { revisionName } from './plan/revision.ts';
+export { explainAppInst, type ExplainInput } from './placement/explain.ts';
 export {
   decidePlacement,
   explainPlacement,

@@ -32,6 +32,8 @@ import {
   controllerRevisionType,
   type Lease,
   leaseType,
+  type NamespaceObject,
+  namespaceType,
   resourceTypes,
   type SecretObject,
   secretType,
@@ -164,6 +166,7 @@ function createInformers(client: KubernetesClient, logger: Logger, clock: Clock)
     }),
     system: informer<SecretObject>(secretType, { namespace: namespaces.system }),
     leases: informer<Lease>(leaseType, { namespace: namespaces.system }),
+    namespaces: informer<NamespaceObject>(namespaceType),
     requests: informer<CertificateSigningRequest>(certificateSigningRequestType, {
       labelSelector: labels.cloudlet,
       indexes: {

@@ -30,9 +30,11 @@ import { createAppReconcile } from './app/reconcile.ts';
 import { createAppInstReconcile } from './appinst/reconcile.ts';
 import { createCloudletReconcile } from './cloudlet/reconcile.ts';
 import { Liveness } from './cloudlet/liveness.ts';
+import { collectKey, createCollectReconcile } from './collect.ts';
 import { createClusterReconcile } from './cluster/reconcile.ts';
 import { createFlavorReconcile } from './flavor/reconcile.ts';
 import { identityKey, type RegionIdentity } from './identity/reconcile.ts';
+import { createOrganizationReconcile, isOrganization } from './organization/reconcile.ts';
 import { createZoneReconcile } from './zone/reconcile.ts';
 
 export interface WiringOptions extends ControllerDependencies {
@@ -81,11 +83,19 @@ export function createControllers(options: WiringOptions): readonly Controller[]
     cluster: make('cluster', 2, createClusterReconcile(region)),
     cloudlet,
     appInst,
+    organization: make('organization', 1, createOrganizationReconcile(region)),
+    collect: make('collect', 1, createCollectReconcile({ region })),
   };
+  controllers.collect.enqueue(collectKey);
   wireIdentity(region, controllers.identity);
   wireCloudlet(region, cloudlet, liveness);
   wireAppInst(region, appInst);
   wireOthers(region, controllers);
+  controllers.organization.watches(region.informers.namespaces, (object, event) =>
+    isOrganization(object) || (event.type === 'Updated' && isOrganization(event.old))
+      ? itself(object)
+      : [],
+  );
   return Object.values(controllers);
 }
 

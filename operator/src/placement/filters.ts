@@ -121,6 +121,8 @@ function fitsQuotas(request: PlacementRequest, site: SiteView): string | undefin
     return value === undefined ? undefined : parseQuantity(value, scale);
   };
   const usage = usageOf(site.ledger, { exceptId: request.id });
+  const listed = usage.instances + (site.ledger?.tombstones?.length ?? 0);
+  if (!site.isHere && listed >= mostInstances) return 'has as many instances as a site can have';
   if (usage.instances + 1 > (bound('instances') ?? Infinity))
     return 'has as many instances as it may';
   return lacks(request, usage, {
@@ -140,6 +142,9 @@ function hasPorts(request: PlacementRequest, site: SiteView): string | undefined
   });
   return grant.kind === 'Exhausted' ? `has no port left for '${grant.port}'` : undefined;
 }
+
+/** A ledger holds no more, of those that are placed and those that go together. */
+const mostInstances = 2000;
 
 interface Bound {
   readonly cpuMillis?: number | undefined;

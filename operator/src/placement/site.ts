@@ -1,5 +1,13 @@
 /** What placement looks at: one request, and one view of each site that might take it. */
-import type { AppPort, Cloudlet, CloudletLedgerSpec, Cluster, PlatformName } from '@cloudlet/crds';
+import type {
+  AppInst,
+  AppPort,
+  AppSpec,
+  Cloudlet,
+  CloudletLedgerSpec,
+  Cluster,
+  PlatformName,
+} from '@cloudlet/crds';
 import type { Resources } from './quantity.ts';
 
 export interface PlacementRequest {
@@ -42,6 +50,25 @@ export const platformDeployments: Readonly<Record<PlatformName, readonly string[
   DockerSwarm: ['Docker'],
   Fake: ['Docker'],
 };
+
+/** What an AppInst asks of a site, with the revision of its App that is to run. */
+export function placementRequest(
+  appInst: AppInst,
+  id: string,
+  spec: AppSpec,
+  resources: Resources | undefined,
+): PlacementRequest {
+  return {
+    id,
+    namespace: appInst.metadata.namespace ?? '',
+    deployment: spec.deployment,
+    architectures: spec.architectures,
+    ports: spec.ports ?? [],
+    replicas: appInst.spec.replicas ?? 1,
+    resources,
+    isNamed: appInst.spec.zoneRef === undefined,
+  };
+}
 
 export const clusterName = (cluster: Cluster): string =>
   `${cluster.metadata.namespace ?? ''}/${cluster.metadata.name}`;

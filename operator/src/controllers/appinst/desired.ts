@@ -17,7 +17,12 @@ import { floorOf, type PlaceRequest, rememberedPorts } from '../../ledger/entrie
 import { defaultPortRange } from '../../ledger/ports.ts';
 import { decidePlacement } from '../../placement/place.ts';
 import { type Resources, resourcesOf, timesReplicas } from '../../placement/quantity.ts';
-import { clusterName, type PlacementRequest, type SiteView } from '../../placement/site.ts';
+import {
+  clusterName,
+  type PlacementRequest,
+  placementRequest,
+  type SiteView,
+} from '../../placement/site.ts';
 import { instanceIdOf } from '../../plan/render.ts';
 import { checkTemplates, usesTemplate } from '../../plan/templates.ts';
 import { conditionOf } from '../../status.ts';
@@ -55,7 +60,7 @@ export function decide(observed: Observed): Decision {
   const invalid = invalidity(appInst, spec);
   if (invalid) return { kind: 'Refused', problem: invalid };
   const resources = observed.flavor && resourcesOf(observed.flavor.spec);
-  const placement = placementRequest(observed, spec, resources);
+  const placement = placementRequest(appInst, observed.id, spec, resources);
   const chosen = chooseSite(observed.sites as readonly SiteView[], placement, here);
   if ('reason' in chosen) return { kind: 'Refused', problem: chosen };
   const host = usesTemplate('uri', spec, appInst.spec.env)
@@ -127,23 +132,6 @@ function invalidity(appInst: AppInst, spec: AppSpec): Problem | undefined {
     if (!(error instanceof TerminalError)) throw error;
     return { reason: error.reason, message: describeError(error) };
   }
-}
-
-function placementRequest(
-  { appInst, id }: Observed,
-  spec: AppSpec,
-  resources: Resources | undefined,
-): PlacementRequest {
-  return {
-    id,
-    namespace: appInst.metadata.namespace ?? '',
-    deployment: spec.deployment,
-    architectures: spec.architectures,
-    ports: spec.ports ?? [],
-    replicas: appInst.spec.replicas ?? 1,
-    resources,
-    isNamed: appInst.spec.zoneRef === undefined,
-  };
 }
 
 function chooseSite(
@@ -247,7 +235,7 @@ function suspended(observed: Observed, here: Holding): Decision {
   return {
     kind: 'Place',
     site,
-    placement: placementRequest(observed, spec, pinned.resources),
+    placement: placementRequest(appInst, observed.id, spec, pinned.resources),
     spec,
     pin,
     request: {
