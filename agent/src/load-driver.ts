@@ -1,21 +1,37 @@
 /** Drivers, each a file of its own that is loaded only where it is the one. */
+import { join, resolve } from 'node:path';
 import type { Driver } from '@cloudlet/drivers';
 import type { Clock, Logger } from '@cloudlet/runtime/base';
 import type { AgentFlags } from './options.ts';
 
 export async function loadDriver(
-  flags: Pick<AgentFlags, 'driver' | 'docker-socket'>,
+  flags: Pick<AgentFlags, 'driver' | 'docker-socket' | 'lb-image' | 'address' | 'state-dir'>,
   clock: Clock,
   logger: Logger,
 ): Promise<Driver> {
   switch (flags.driver) {
     case 'docker-swarm': {
       const { createSwarmDriver } = await import('@cloudlet/drivers/docker-swarm');
-      return createSwarmDriver({ socketPath: flags['docker-socket'], clock, logger });
+      return createSwarmDriver({
+        socketPath: flags['docker-socket'],
+        dataDir: join(flags['state-dir'], 'driver'),
+        ...(flags.address.length > 0 ? { addresses: flags.address } : {}),
+        ...(flags['lb-image'] === 'none' ? {} : { loadBalancer: loadBalancerOf(flags) }),
+        clock,
+        logger,
+      });
     }
     case 'fake': {
       const { createFakeDriver } = await import('@cloudlet/drivers/fake');
       return createFakeDriver({ clock });
     }
   }
+}
+
+function loadBalancerOf(flags: Pick<AgentFlags, 'lb-image' | 'state-dir'>): {
+  image: string;
+  dir: string;
+} {
+  // The engine mounts it by this path: the agent and the engine see the same files.
+  return { image: flags['lb-image'], dir: resolve(flags['state-dir'], 'load-balancer') };
 }

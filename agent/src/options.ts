@@ -23,6 +23,15 @@ export const agentFlags = {
     description: "The engine's socket, on a manager of the swarm.",
     default: '/var/run/docker.sock',
   },
+  'lb-image': {
+    type: 'string',
+    description: "Image of HAProxy, this node's load balancer; none for no load balancer.",
+    default: 'haproxy:3.2',
+  },
+  address: {
+    type: 'list',
+    description: 'Where public ports answer. Default: the address of this manager in the swarm.',
+  },
   member: {
     type: 'string',
     description: 'Name of this machine. Default: its host name.',

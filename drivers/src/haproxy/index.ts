@@ -1,0 +1,2 @@
+/** HAProxy as the load balancer of a swarm's managers. */
+export { LoadBalancer, type LoadBalancerOptions } from './load-balancer.ts';
