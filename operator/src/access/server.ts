@@ -183,7 +183,7 @@ export class AccessServer {
     gone: AbortSignal,
     use: (stream: Duplex) => Promise<void>,
   ): Promise<void> {
-    const { sites, quota, metrics, clock, logger } = this.#options;
+    const { sites, quota, metrics, times, clock, logger } = this.#options;
     const { kind } = wanted.parameters;
     const release = quota.take(user.name);
     const started = clock.monotonic();
@@ -192,10 +192,14 @@ export class AccessServer {
       const stream = await sites.open(wanted, user.name, signal);
       metrics.openSeconds.observe({ kind }, (clock.monotonic() - started) / 1000);
       metrics.sessions.inc({ kind });
+      const end = (): void => void stream.destroy();
+      const oldest = clock.after(times.maxMs, end);
+      signal.addEventListener('abort', end, { once: true });
       try {
         await use(stream);
       } finally {
-        stream.destroy();
+        oldest.cancel();
+        end();
         metrics.sessions.dec({ kind });
         const seconds = Math.round((clock.monotonic() - started) / 1000);
         logger.info('a session ended', { kind, user: user.name, seconds });
