@@ -15,7 +15,7 @@ const durationUnits: Readonly<Record<string, bigint>> = {
 
 /** A duration such as `1m30s` or `500ms`, in nanoseconds. */
 export function nanoseconds(text: string): number | undefined {
-  const body = /^([-+]?)(.+)$/.exec(text.slice(0, 100));
+  const body = text.length <= 100 ? /^([-+]?)(.+)$/.exec(text) : null;
   if (!body?.[2]) return undefined;
   if (body[2] === '0') return 0;
   const part = /(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)/y;
@@ -35,8 +35,8 @@ export function nanoseconds(text: string): number | undefined {
 
 /** A size such as `512M`, `1.5gb` or `100`, in bytes; units are powers of 1024. */
 export function bytes(text: string): number | undefined {
-  const found = /^(\d+(?:\.\d+)?) ?(?:([kmgtp])(?:i?b)?|b)?$/i.exec(text.slice(0, 100));
-  if (!found?.[1]) return undefined;
+  const found = /^(\d+(?:\.\d+)?) ?(?:([kmgtp])(?:i?b)?|b)?$/i.exec(text);
+  if (!found?.[1] || text.length > 100) return undefined;
   const power = found[2] ? 'kmgtp'.indexOf(found[2].toLowerCase()) + 1 : 0;
   const size = Math.trunc(Number(found[1]) * 1024 ** power);
   return size <= Number.MAX_SAFE_INTEGER ? size : undefined;

@@ -11,6 +11,7 @@ import {
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   type Node,
   parseDocument,
   type Scalar,
@@ -26,6 +27,8 @@ export type Yaml = null | boolean | number | bigint | string | readonly Yaml[] |
 export const yamlLimits = {
   /** Characters of a file; the API's own bound of `compose`. */
   maxLength: 262_144,
+  /** Marks and words that the parser sees; what it does with a wrong one is dear. */
+  maxTokens: 100_000,
   /** Values in a file, those that aliases repeat included. */
   maxValues: 50_000,
   maxDepth: 48,
@@ -38,8 +41,9 @@ export function parseYaml(text: string): YamlMap {
       '',
       `the file has ${text.length} characters; ${yamlLimits.maxLength} are allowed`,
     );
+  refuseManyTokens(text);
   refuseDeepNesting(text);
-  const value = new Reader().read(parseNodes(text), '', 0);
+  const value = new Reader(text).read(parseNodes(text), '', 0);
   if (!isYamlMap(value)) throw refused('', 'the top level must be a mapping with a key `services`');
   return value;
 }
@@ -50,6 +54,15 @@ export function isYamlMap(value: Yaml | undefined): value is YamlMap {
 
 export function isYamlList(value: Yaml | undefined): value is readonly Yaml[] {
   return Array.isArray(value);
+}
+
+function refuseManyTokens(text: string): void {
+  let tokens = 0;
+  for (const _ of new Lexer().lex(text)) {
+    tokens += 1;
+    if (tokens > yamlLimits.maxTokens)
+      throw refused('', `the file has more than ${yamlLimits.maxTokens} marks and words`);
+  }
 }
 
 /** Brackets that open at once, counted before the parser recurses into them. */
@@ -72,33 +85,49 @@ function parseNodes(text: string): Node | null {
   const document = parseText(text);
   const [error] = document.errors;
   if (error) {
-    const where = error.linePos ? `line ${error.linePos[0].line}: ` : '';
-    const [what] = error.message.split('\n');
-    throw refused('', `${where}${explain(error.code, what ?? '')}`);
+    throw refused('', `line ${lineOf(text, error.pos[0])}: ${explain(error.code, error.message)}`);
   }
   return document.contents;
 }
 
 function parseText(text: string) {
+  // The parser notes every error of a text, and most of the price of an error is its stack.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   try {
-    // Scalars stay text here: what they mean is decided below.
-    return parseDocument(text, { schema: 'failsafe', uniqueKeys: true, logLevel: 'silent' });
+    // Scalars stay text here: what they mean, and whether a key is there twice, is decided below.
+    return parseDocument(text, {
+      schema: 'failsafe',
+      uniqueKeys: false,
+      logLevel: 'silent',
+      prettyErrors: false,
+    });
   } catch (error) {
     // The parser recurses, and says so only by the engine's own error.
     if (error instanceof RangeError) throw tooDeep('', error);
     throw new ComposeError([{ path: '', message: 'the file is not valid YAML' }], { cause: error });
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
+function lineOf(text: string, at: number): number {
+  return text.slice(0, at).split('\n').length;
+}
+
 function explain(code: string, message: string): string {
-  if (code === 'DUPLICATE_KEY') return 'a key is there twice; keep one of them';
   if (code === 'MULTIPLE_DOCS') return 'only one YAML document is allowed; remove `---`';
-  return message.replace(/ at line \d+, column \d+:?$/, '');
+  return message;
 }
 
 class Reader {
+  readonly #text: string;
   #values = 0;
   readonly #anchors = new Map<string, { value: Yaml; size: number } | undefined>();
+
+  constructor(text: string) {
+    this.#text = text;
+  }
 
   read(node: unknown, path: string, depth: number): Yaml {
     if (depth > yamlLimits.maxDepth) throw tooDeep(path);
@@ -133,7 +162,7 @@ class Reader {
       const key = this.#key(pair.key, path);
       const value = this.read(pair.value, keyPath(path, key), depth + 1);
       if (key === '<<' && isPlain(pair.key)) merged.push(...this.#mergeable(value, path));
-      else if (own.has(key)) throw refused(keyPath(path, key), 'the key is there twice; keep one');
+      else if (own.has(key)) throw this.#twice(pair.key, keyPath(path, key));
       else own.set(key, value);
     }
     if (merged.length === 0) return own;
@@ -142,6 +171,12 @@ class Reader {
     this.#count(all.size, path);
     for (const [key, value] of own) all.set(key, value);
     return all;
+  }
+
+  #twice(key: unknown, path: string): ComposeError {
+    const at = isScalar(key) ? key.range?.[0] : undefined;
+    const where = at === undefined ? '' : `line ${lineOf(this.#text, at)}: `;
+    return refused(path, `${where}the key is there twice; keep one of them`);
   }
 
   #key(key: unknown, path: string): string {

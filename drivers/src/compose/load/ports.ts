@@ -4,13 +4,15 @@ import type { ComposePort, Protocol } from '../model.ts';
 
 const protocols = ['tcp', 'udp', 'sctp'] as const;
 const maxPorts = 1000;
+const tooMany = `publishes more than ${maxPorts} ports`;
 
 export function readPorts(field: Field | undefined): readonly ComposePort[] {
-  const ports = (field?.items() ?? []).flatMap((item) =>
-    item.isMap ? readLong(item) : readShort(item),
-  );
-  if (ports.length > maxPorts) field?.wrong(`publishes more than ${maxPorts} ports`);
-  return ports.slice(0, maxPorts);
+  const ports: ComposePort[] = [];
+  for (const item of field?.items() ?? []) {
+    ports.push(...(item.isMap ? readLong(item) : readShort(item)));
+    if (ports.length > maxPorts) return field?.wrong(tooMany) ?? [];
+  }
+  return ports;
 }
 
 function readLong(field: Field): readonly ComposePort[] {
@@ -63,6 +65,7 @@ function readShort(field: Field): readonly ComposePort[] {
       field.wrong('must read as "80", "8080:80", "8080:80/udp" or "9000-9002:9000-9002"') ?? []
     );
   if (found[1] !== undefined && !readAddress(found[1], field)) return [];
+  if (last - first >= maxPorts) return field.wrong(tooMany) ?? [];
   const hosts = hostPorts(found[2] ?? '', last - first + 1, field);
   return hosts.flatMap((host) => {
     const target = first + host.offset;
@@ -94,6 +97,7 @@ function hostPorts(text: string, count: number, field: Field): readonly HostPort
   const last = port(to ?? from);
   if (first === undefined || last === undefined || first > last)
     return field.wrong('must publish ports from 1 to 65535') ?? [];
+  if (last - first >= maxPorts) return field.wrong(tooMany) ?? [];
   if (last - first + 1 === count)
     return Array.from({ length: count }, (_, offset) => ({ offset, published: first + offset }));
   if (count === 1)
