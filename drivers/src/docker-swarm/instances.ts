@@ -137,6 +137,13 @@ function healthyOf(members: readonly Member[], backends: Backends | undefined): 
           message: `${name}: no task runs yet`,
         };
   }
+  const missing = backends?.find((port) => port.total === 0);
+  if (missing && members.some(({ service, state }) => wants(state, service)))
+    return {
+      status: 'Unknown',
+      reason: appInstReasons.Starting,
+      message: `port ${missing.port}: the load balancer has no backend yet`,
+    };
   const deaf = backends?.find((port) => port.total > 0 && port.up === 0);
   if (deaf) {
     const message = `port ${deaf.port}: none of ${deaf.total} backends answers its check`;
@@ -183,7 +190,9 @@ function imageArchitecture(service: Service, node: SwarmNode | undefined): strin
   if (!node) return undefined;
   const { OS: os, Architecture: architecture } = node.Description.Platform;
   const runs = [platformName({ os, architecture }), ...emulatedBy(node.Spec.Labels)];
-  return runs.find((platform) => platform !== undefined && platforms.includes(platform));
+  const known = runs.find((platform) => platform !== undefined && platforms.includes(platform));
+  // A node without an agent has not said what it emulates; of a single platform there is no doubt.
+  return known ?? (platforms.length === 1 && platforms[0] ? platforms[0] : undefined);
 }
 
 function taskStatus(

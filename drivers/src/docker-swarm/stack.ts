@@ -84,7 +84,19 @@ function serviceOf(
       : mount,
   );
   const ContainerSpec = { ...container, ...(Mounts ? { Mounts } : {}) };
-  return { ...spec, Labels: labels, TaskTemplate: { ...spec.TaskTemplate, ContainerSpec } };
+  const marked = { ...spec, Labels: labels, TaskTemplate: { ...spec.TaskTemplate, ContainerSpec } };
+  return plan.powerState === 'Off' ? switchedOff(marked) : marked;
+}
+
+/** No task is left: none of those that are counted, and no node for those that are everywhere. */
+function switchedOff(spec: ServiceSpec): ServiceSpec {
+  if (spec.Mode?.Replicated) return { ...spec, Mode: { Replicated: { Replicas: 0 } } };
+  const { Placement } = spec.TaskTemplate;
+  const Constraints = [...(Placement?.Constraints ?? []), 'node.hostname == switched-off'];
+  return {
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, Placement: { ...Placement, Constraints } },
+  };
 }
 
 function networkOf(

@@ -17,7 +17,7 @@ import type { Backends } from '../docker-swarm/instances.ts';
 import { insideDir, renderConfig, renderShape, slotName } from './config.ts';
 import { ensureContainer, runInContainer } from './container.ts';
 import { answers, command, parseStat, type ServerState } from './control.ts';
-import { type Frontend, frontendsOf, type Server, type SwarmView } from './model.ts';
+import { type Frontend, frontendsOf, isBalanced, type Server, type SwarmView } from './model.ts';
 import { type Assignment, assignSlots } from './slots.ts';
 
 export interface LoadBalancerOptions {
@@ -55,16 +55,22 @@ export class LoadBalancer {
     return this.#verdict;
   }
 
+  /** Of each public port that is balanced; without a server while HAProxy does not have it yet. */
   backends(instance: string): Backends | undefined {
+    const plan = this.#plans.find(({ id }) => id === instance);
+    const ports = (plan?.ports ?? []).filter(isBalanced);
+    if (ports.length === 0) return undefined;
     const own = this.#frontends.filter((frontend) => frontend.instance === instance);
-    if (own.length === 0) return undefined;
-    const ports = Map.groupBy(own, ({ port }) => port);
-    return [...ports].map(([port, frontends]) => ({
-      port,
-      // Of a range, the port that is worst off tells.
-      up: Math.min(...frontends.map(({ name }) => this.#upOf(name))),
-      total: Math.min(...frontends.map(({ servers }) => servers.length)),
-    }));
+    return ports.map(({ name }) => {
+      const frontends = own.filter(({ port }) => port === name);
+      if (frontends.length === 0) return { port: name, up: 0, total: 0 };
+      return {
+        port: name,
+        // Of a range, the port that is worst off tells.
+        up: Math.min(...frontends.map((frontend) => this.#upOf(frontend.name))),
+        total: Math.min(...frontends.map(({ servers }) => servers.length)),
+      };
+    });
   }
 
   publish(plans: readonly Plan[], signal: AbortSignal): void {

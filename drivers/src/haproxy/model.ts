@@ -49,9 +49,7 @@ export function frontendsOf(plans: readonly Plan[], view: SwarmView): readonly F
 }
 
 function frontendsOfPlan(plan: Plan, view: SwarmView): readonly Frontend[] {
-  const ports = (plan.ports ?? []).filter(
-    (port) => port.publicPort !== undefined && port.protocol !== 'UDP',
-  );
+  const ports = (plan.ports ?? []).filter(isBalanced);
   if (ports.length === 0) return [];
   const stack = converted(plan, view);
   return ports.flatMap((port) =>
@@ -66,6 +64,10 @@ function frontendsOfPlan(plan: Plan, view: SwarmView): readonly Frontend[] {
     })),
   );
 }
+
+/** Whether HAProxy serves the port: a public one of TCP. */
+export const isBalanced = (port: PlanPort): boolean =>
+  port.publicPort !== undefined && port.protocol !== 'UDP';
 
 /** Absent where the plan cannot be converted: `ensure` says why, and its ports stay without servers. */
 function converted(plan: Plan, { services }: SwarmView): StackPlan | undefined {

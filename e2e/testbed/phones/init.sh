@@ -25,6 +25,10 @@ cover "$folder/resolv.conf" /etc/resolv.conf
 cover "$folder/hosts" /etc/hosts
 cover "$folder/hostname" /etc/hostname
 
+# The engine's id comes from a key in here: each phone has its own.
+mkdir -p "$folder/etc-docker" /etc/docker
+mount --bind "$folder/etc-docker" /etc/docker
+
 dockerd=
 start_dockerd() {
   if [ -n "$dockerd" ] && [ "$(cat "/proc/$dockerd/comm" 2>/dev/null)" = dockerd ]; then return; fi
