@@ -5,8 +5,8 @@
  * and why; the last line is `N passed, N failed`, and the exit code says the same. Arguments choose files by
  * parts of their path: `npm test -- operator/src scenarios/region`.
  */
-import { glob, mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { glob } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describeError } from '@cloudlet/runtime/base';
 import {
@@ -16,9 +16,8 @@ import {
   phoneTools,
   controlPlaneTools,
   repositoryRoot,
-  startControlPlane,
-  startPhones,
 } from '../testbed/index.ts';
+import { controlPlaneOf, phonesOf, temporaryFolder } from './steps/bed.ts';
 import { runChecks } from './steps/checks.ts';
 import { returnCache, runAsRoot } from './steps/elevate.ts';
 import { takeLock } from './steps/lock.ts';
@@ -89,28 +88,20 @@ async function testFiles(
 }
 
 /** What all scenarios share; each makes what it needs beyond this. */
-async function startBed({ progress, cleanup, signal }: CommandContext): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), 'cloudlet-test-'));
-  cleanup.defer(() => rm(dir, { recursive: true, force: true }));
-  const region = await startControlPlane({ dir, progress });
-  cleanup.defer(() => region.stop());
-  progress(`control plane runs at ${region.server}`);
+async function startBed(context: CommandContext): Promise<void> {
+  const { progress } = context;
+  const dir = await temporaryFolder(context, 'test');
+  const region = await controlPlaneOf(context, dir);
   process.env['CLOUDLET_TEST_KUBECONFIG'] = region.kubeconfig;
-  signal.throwIfAborted();
   if (!isRoot()) {
     progress('no phones: neither root nor sudo without a password is at hand');
     return;
   }
   try {
-    const phones = await startPhones({
-      count: phoneCount,
-      prefix: 'tphone',
-      net: '10.79.1',
-      progress,
-    });
-    cleanup.defer(() => phones.stop());
+    const phones = await phonesOf(context, { count: phoneCount, prefix: 'tphone', net: '10.79.1' });
     process.env['CLOUDLET_TEST_PHONES'] = phones.inventory;
   } catch (error) {
+    context.signal.throwIfAborted();
     process.env['CLOUDLET_TEST_NO_PHONES'] = describeError(error);
     progress(`no phones: ${describeError(error)}`);
   }

@@ -1,0 +1,157 @@
+/**
+ * `npm run bench`: measures, and prints one table beside the peers' figures and what is aimed at.
+ *
+ * Guarantees: starts only what the chosen benches need and takes it down; `--json FILE` writes every figure as
+ * one flat object; a bench that fails is named, the others go on, and the exit code says so.
+ */
+import { glob, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describeError, helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
+import type { Bench, BenchContext, BenchNeed, Target } from '../bench/contract.ts';
+import { targets } from '../bench/targets.ts';
+import {
+  controlPlaneTools,
+  ensureControlPlaneBinaries,
+  ensureTools,
+  isRoot,
+  phoneTools,
+  repositoryRoot,
+  startRegion,
+} from '../testbed/index.ts';
+import { controlPlaneOf, phonesOf, temporaryFolder } from './steps/bed.ts';
+import { returnCache, runAsRoot } from './steps/elevate.ts';
+import { takeLock } from './steps/lock.ts';
+import { type CommandContext, runMain } from './steps/main.ts';
+
+const flagTable = {
+  json: { type: 'string', description: 'File to write the figures to, as one flat object.' },
+  only: { type: 'list', description: 'Prefix of the benches to run; may be given again.' },
+  list: { type: 'boolean', description: 'Print the benches and exit.' },
+  help: { type: 'boolean', description: 'Print this text and exit.' },
+} as const;
+
+await runMain(async (context) => {
+  const { progress, signal, cleanup } = context;
+  const { flags } = parseFlags(flagTable, process.argv.slice(2));
+  if (flags.help) {
+    process.stdout.write(helpOf('npm run bench -- [flags]', 'Measures the product.', flagTable));
+    return 0;
+  }
+  const benches = await findBenches(flags.only);
+  if (flags.list) {
+    for (const { prefix, needs } of benches) console.log(`${prefix} (${needs.join(', ')})`);
+    return 0;
+  }
+  const needs = new Set(benches.flatMap((bench) => bench.needs));
+  if (needs.size > 0) await ensureControlPlaneBinaries(progress, signal);
+  const asRoot = needs.has('phones') ? await runAsRoot(context) : undefined;
+  if (asRoot !== undefined) return asRoot;
+  cleanup.defer(returnCache);
+  cleanup.defer(await takeLock('bench'));
+  const bed = await startNeeds(needs, context);
+  const figures: Record<string, number> = {};
+  const rows: Row[] = [];
+  let failed = 0;
+  for (const bench of benches) {
+    signal.throwIfAborted();
+    progress(`measuring ${bench.prefix}`);
+    try {
+      const result = await bench.run({ ...bed, dir: await temporaryFolder(context, 'bench') });
+      for (const [name, value] of Object.entries(result.figures)) {
+        const key = `${bench.prefix}.${name}`;
+        figures[key] = value;
+        rows.push({ key, value, ...(bench.targets?.[name] ?? targets[key] ?? {}) });
+      }
+      for (const note of result.notes ?? []) progress(`${bench.prefix}: ${note}`);
+    } catch (error) {
+      signal.throwIfAborted();
+      failed++;
+      progress(`FAILED ${bench.prefix}: ${describeError(error)}`);
+    }
+  }
+  console.log(tableOf(rows));
+  if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
+  return failed === 0 ? 0 : 1;
+});
+
+async function findBenches(only: readonly string[]): Promise<Bench[]> {
+  const benches: Bench[] = [];
+  for await (const file of glob('e2e/bench/**/*.bench.ts', { cwd: repositoryRoot })) {
+    const module = (await import(join(repositoryRoot, file))) as { bench?: Bench };
+    if (!module.bench) throw new TerminalError('InvalidBench', `${file} exports no bench`);
+    benches.push(module.bench);
+  }
+  const chosen = benches.filter(
+    ({ prefix }) => only.length === 0 || only.some((part) => prefix.startsWith(part)),
+  );
+  if (chosen.length === 0) {
+    throw new TerminalError('NoBench', `no bench's prefix starts with ${only.join(' or ')}`);
+  }
+  return chosen.sort((a, b) => a.prefix.localeCompare(b.prefix));
+}
+
+/** Starts what any of the benches needs; a region listens where phones can reach it, if there are some. */
+async function startNeeds(
+  needs: ReadonlySet<BenchNeed>,
+  context: CommandContext,
+): Promise<Omit<BenchContext, 'dir'>> {
+  const { progress, signal, cleanup } = context;
+  const bed = { progress, signal };
+  if (needs.size === 0) return bed;
+  const tools = [...controlPlaneTools, ...(needs.has('phones') ? phoneTools : [])];
+  await ensureTools(progress, tools);
+  const dir = await temporaryFolder(context, 'bench-bed');
+  if (needs.has('phones') && !isRoot()) {
+    throw new TerminalError(
+      'NotRoot',
+      'benches that need phones want root; choose others by --only',
+    );
+  }
+  const phones = needs.has('phones')
+    ? await phonesOf(context, { count: 3, prefix: 'bphone', net: '10.79.2' })
+    : undefined;
+  const controlPlane = await controlPlaneOf(context, dir);
+  const region = needs.has('region')
+    ? await startRegion({
+        ...{ controlPlane, dir: join(dir, 'region'), progress },
+        ...(phones && { host: phones.hostIp }),
+      })
+    : undefined;
+  cleanup.defer(async () => region?.stop());
+  return {
+    ...bed,
+    kubeconfig: controlPlane.kubeconfig,
+    controlPlane,
+    ...(phones && { phones }),
+    ...(region && { region }),
+  };
+}
+
+interface Row extends Target {
+  readonly key: string;
+  readonly value: number;
+}
+
+function tableOf(rows: readonly Row[]): string {
+  const head = ['figure', 'measured', 'unit', 'target', 'peer'];
+  const cells = rows.map(({ key, value, unit = '', target = '', peer = '' }) => [
+    key,
+    Number(value.toPrecision(4)).toLocaleString('en', { maximumFractionDigits: 3 }),
+    unit,
+    target,
+    peer,
+  ]);
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) =>
+        column === 1 ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd();
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...cells.map(line)].join(
+    '\n',
+  );
+}
