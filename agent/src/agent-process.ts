@@ -16,7 +16,7 @@ import {
   planFeatures,
   type ProxyOptions,
   type TunnelClient,
-} from '@cloudlet/tunnel';
+} from '@cloudlet/tunnel/agent';
 import {
   createLogger,
   describeError,
@@ -57,7 +57,7 @@ export async function main(
   }
   const logger = createLogger({ level: flags['log-level'] });
   try {
-    await run(flags, proxyOf(env), logger, stopSignal(logger));
+    await runAgent(flags, proxyOf(env), logger, stopSignal(logger));
     return exitCodes.ended;
   } catch (error) {
     logger.error('the agent ends', { error });
@@ -65,7 +65,7 @@ export async function main(
   }
 }
 
-function exitCodeOf(error: unknown): number {
+export function exitCodeOf(error: unknown): number {
   const reason = error instanceof TerminalError ? error.reason : undefined;
   if (reason === 'InvalidFlags') return exitCodes.usage;
   if (reason === 'NoJoin' || reason === 'OtherCloudlet') return exitCodes.notJoined;
@@ -94,7 +94,11 @@ function proxyOf(env: Readonly<Record<string, string | undefined>>): ProxyOption
   return url ? { url, noProxy: env['NO_PROXY'] ?? env['no_proxy'] } : undefined;
 }
 
-async function run(
+/**
+ * Runs the agent until the signal aborts.
+ * @throws TerminalError when it cannot start; see exitCodeOf.
+ */
+export async function runAgent(
   flags: AgentFlags,
   proxy: ProxyOptions | undefined,
   logger: Logger,

@@ -15,7 +15,7 @@ import type {
   TunnelClient,
   TunnelHandler,
   WelcomeInfo,
-} from '@cloudlet/tunnel';
+} from '@cloudlet/tunnel/agent';
 import { describeError, type Logger, type Random } from '@cloudlet/runtime/base';
 import type { LanesOptions } from './reconcile/lanes.ts';
 import { Reconciler } from './reconcile/reconciler.ts';

@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
-import { formatJoin, type Join, parseJoin } from '@cloudlet/tunnel';
+import { formatJoin, type Join, parseJoin } from '@cloudlet/tunnel/agent';
 import { InvalidError, type Logger, TerminalError } from '@cloudlet/runtime/base';
 import { Documents, systemDisk } from './store/index.ts';
 

@@ -8,7 +8,7 @@
  */
 import { type Duplex, pipeline, type Readable, Transform, type Writable } from 'node:stream';
 import type { Driver, DriverSession, SessionExit, SessionTarget } from '@cloudlet/drivers';
-import { failSession, serveSession, type SessionRequest } from '@cloudlet/tunnel';
+import { failSession, serveSession, type SessionRequest } from '@cloudlet/tunnel/agent';
 import { type Clock, describeError, type Logger, withDeadline } from '@cloudlet/runtime/base';
 
 export interface Sessions {
@@ -151,7 +151,7 @@ class Idle {
 function metered(session: DriverSession, touch: () => void): DriverSession {
   const { stdin, stdout, stderr, exit } = session;
   return {
-    ...(stdin ? { stdin: meteredInput(stdin, touch) } : {}),
+    ...(stdin?.writable ? { stdin: meteredInput(stdin, touch) } : {}), // else it ended already
     stdout: meteredOutput(stdout, touch),
     ...(stderr ? { stderr: meteredOutput(stderr, touch) } : {}),
     exit,

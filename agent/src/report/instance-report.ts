@@ -13,7 +13,7 @@ import {
   type TaskStatus,
 } from '@cloudlet/crds';
 import type { InstanceObservation, Verdict } from '@cloudlet/drivers';
-import { type InstanceReport, limits } from '@cloudlet/tunnel';
+import { type InstanceReport, limits } from '@cloudlet/tunnel/agent';
 import type { LaneState } from '../reconcile/lanes.ts';
 import { type InstanceRecord, sequenceOf } from '../store/index.ts';
 

@@ -13,7 +13,7 @@ import {
   type Timer,
 } from '@cloudlet/runtime/base';
 import type { Condition } from '@cloudlet/crds';
-import type { InstanceReport, SiteReport } from '@cloudlet/tunnel';
+import type { InstanceReport, SiteReport } from '@cloudlet/tunnel/agent';
 import type { Notes, Transitions } from '../store/index.ts';
 import type { ContentVerdict, InstanceContent } from './instance-report.ts';
 import type { SiteContent } from './site-report.ts';

@@ -4,7 +4,7 @@
  */
 import { cloudletReasons } from '@cloudlet/crds';
 import type { SiteObservation, Verdict } from '@cloudlet/drivers';
-import type { SiteReport } from '@cloudlet/tunnel';
+import type { SiteReport } from '@cloudlet/tunnel/agent';
 import type { ContentVerdict } from './instance-report.ts';
 
 export interface SiteContent {

@@ -9,7 +9,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { instanceId, plan, type Plan, removal, type Removal } from '@cloudlet/crds';
-import type { Have } from '@cloudlet/tunnel';
+import type { Have } from '@cloudlet/tunnel/agent';
 import type { Logger } from '@cloudlet/runtime/base';
 import { type Disk, systemDisk } from './disk.ts';
 import { Documents } from './documents.ts';
