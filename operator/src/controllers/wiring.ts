@@ -92,9 +92,9 @@ export function createControllers(options: WiringOptions): readonly Controller[]
   wireAppInst(region, appInst);
   wireOthers(region, controllers);
   controllers.organization.watches(region.informers.namespaces, (object, event) =>
-    isOrganization(object) || (event.type === 'Updated' && isOrganization(event.old))
-      ? itself(object)
-      : [],
+    event.type === 'Updated' && isOrganization(event.old) === isOrganization(object)
+      ? []
+      : itself(object),
   );
   return Object.values(controllers);
 }

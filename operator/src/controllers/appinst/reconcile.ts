@@ -25,6 +25,8 @@ export interface AppInstDependencies extends ObserveDependencies {
 
 type Reconcile = (context: ReconcileContext) => Promise<Outcome>;
 const done: Outcome = { kind: 'done' };
+/** A Secret that an App waits for is looked for again after so long. */
+const missingSecretMs = 10_000;
 
 export function createAppInstReconcile(dependencies: AppInstDependencies): Reconcile {
   const { region } = dependencies;
@@ -99,7 +101,9 @@ function nextLook(
 ): Outcome {
   if (decision.kind === 'Idle') return done;
   const deadlineMs = verdict.kind === 'Underway' ? verdict.deadlineMs : undefined;
-  const secretMs = copy || decision.kind === 'Refused' ? secretResyncMs : undefined;
+  const isMissing =
+    decision.kind === 'Refused' && decision.problem.reason === appInstReasons.SecretNotFound;
+  const secretMs = isMissing ? missingSecretMs : copy ? secretResyncMs : undefined;
   const afterMs = Math.min(deadlineMs ?? Infinity, secretMs ?? Infinity);
   if (!Number.isFinite(afterMs)) return done;
   return { kind: 'requeue', afterMs: afterMs + 100, reason: 'deadline of a roll-out or a secret' };
