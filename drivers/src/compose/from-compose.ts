@@ -122,6 +122,12 @@ function fileEntries(
   return paths.flatMap((path): FileEntry[] => {
     const bytes = content.get(joinPath('', path));
     if (!bytes) return [];
+    if (!/^[-._/a-zA-Z0-9]{1,255}$/.test(path)) {
+      notes.push(
+        `App spec.files: ${JSON.stringify(path)} is left out; rename it to letters, digits, \`.\`, \`_\`, \`-\` and \`/\``,
+      );
+      return [];
+    }
     const inline = secrets.has(joinPath('', path)) ? undefined : asText(bytes);
     if (inline !== undefined) return [{ path, content: inline }];
     const ref = {

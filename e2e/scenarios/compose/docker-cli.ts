@@ -40,6 +40,12 @@ export async function stackDeploy(
   ]);
 }
 
+/** Version of the tool, such as `28.2.2`. */
+export async function dockerVersion(): Promise<string> {
+  const { output } = await docker('/nonexistent', ['--version']);
+  return /[0-9]+\.[0-9]+\.[0-9]+/.exec(output)?.[0] ?? 'unknown';
+}
+
 /** What the tool sends and says for a file, with the file's folder called `/corpus`. */
 export async function record(file: CorpusFile): Promise<Recorded> {
   const directory = await mkdtemp(join(tmpdir(), 'compose-'));

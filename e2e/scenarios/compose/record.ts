@@ -5,7 +5,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { corpus, testdata } from '../../../drivers/src/compose/testdata/corpus.ts';
-import { record } from './docker-cli.ts';
+import { dockerVersion, record } from './docker-cli.ts';
 
 for (const folder of ['corpus', 'refused'] as const) {
   const directory = join(testdata, 'cli', folder);
@@ -17,3 +17,7 @@ for (const folder of ['corpus', 'refused'] as const) {
     await writeFile(path, `${JSON.stringify(answer, null, 2)}\n`);
   }
 }
+await writeFile(
+  join(testdata, 'cli', 'version.json'),
+  `${JSON.stringify(await dockerVersion())}\n`,
+);

@@ -67,3 +67,8 @@ export function recorded(folder: 'corpus' | 'refused', name: string): Recorded {
   const path = join(testdata, 'cli', folder, name.replace(/\.yml$/, '.json'));
   return JSON.parse(readFileSync(path, 'utf8')) as Recorded;
 }
+
+/** Version of the tool whose answers are recorded. */
+export function recordedVersion(): string {
+  return JSON.parse(readFileSync(join(testdata, 'cli', 'version.json'), 'utf8')) as string;
+}
