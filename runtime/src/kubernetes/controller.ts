@@ -65,8 +65,8 @@ class QueueController implements Controller {
   readonly #graceMs: number;
   /** One a watch: the keys of all that it holds now. */
   readonly #sources: (() => Iterable<ObjectKey>)[] = [];
-  /** Aborts when the grace of a shutdown is over. */
-  readonly #hardStop = new AbortController();
+  /** One a reconcile under way. (`AbortSignal.any` on a signal that lives long costs more with each use.) */
+  readonly #underWay = new Set<AbortController>();
   #runs = 0;
 
   constructor(options: ControllerOptions, dependencies: ControllerDependencies) {
@@ -114,7 +114,9 @@ class QueueController implements Controller {
     const onAbort = (): void => {
       this.#queue.shutDown();
       const late = new DeadlineError(`${this.name}: the shutdown's grace is over`);
-      grace = this.#clock.after(this.#graceMs, () => this.#hardStop.abort(late));
+      grace = this.#clock.after(this.#graceMs, () => {
+        for (const controller of this.#underWay) controller.abort(late);
+      });
     };
     let grace: { cancel(): void } | undefined;
     signal.addEventListener('abort', onAbort, { once: true });
@@ -153,17 +155,20 @@ class QueueController implements Controller {
   async #call(taken: Taken, logger: Logger): Promise<Outcome> {
     const { timeoutMs = defaultTimeoutMs, reconcile } = this.#options;
     const controller = new AbortController();
-    const late = new DeadlineError(`${this.name}: ${taken.key} took longer than ${timeoutMs} ms`);
+    const { signal } = controller;
     const timer = this.#clock.after(timeoutMs, () => {
       this.#metrics?.failed('timeout');
-      controller.abort(late);
+      controller.abort(
+        new DeadlineError(`${this.name}: ${taken.key} took longer than ${timeoutMs} ms`),
+      );
     });
-    const signal = AbortSignal.any([controller.signal, this.#hardStop.signal]);
+    this.#underWay.add(controller);
     try {
       return await reconcile({ key: taken.key, signal, logger, attempt: taken.failures });
     } catch (error) {
-      throw controller.signal.aborted ? late : error;
+      throw signal.aborted ? signal.reason : error;
     } finally {
+      this.#underWay.delete(controller);
       timer.cancel();
     }
   }

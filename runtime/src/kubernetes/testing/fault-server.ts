@@ -63,7 +63,7 @@ export class FaultServer {
   #compacted = 0;
   readonly #history: Change[] = [];
   readonly #snapshots = new Map<number, readonly Thing[]>();
-  readonly #watchers = new Set<(change: Change) => void>();
+  readonly #watchers = new Map<(change: Change) => void, ServerResponse>();
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
 
@@ -119,6 +119,13 @@ export class FaultServer {
     this.#tell({ version: this.#version, type: 'BOOKMARK', object });
   }
 
+  /** Tells all watches that they are too old, and whoever resumes from before. */
+  expire(): void {
+    this.compact();
+    for (const response of this.#watchers.values()) response.end(expired);
+    this.#watchers.clear();
+  }
+
   /** Ends all connections with a reset. */
   resetAll(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -127,7 +134,12 @@ export class FaultServer {
   #thing(name: string, uid: string, value: number): Thing {
     const resourceVersion = `${this.#version + 1}`;
     const managedFields = [{ manager: 'someone' }];
-    return { metadata: { name, uid, resourceVersion, ...{ managedFields } }, spec: { value } };
+    return {
+      apiVersion: 'test.dev/v1',
+      kind: 'Thing',
+      metadata: { name, uid, resourceVersion, ...{ managedFields } },
+      spec: { value },
+    };
   }
 
   #change(type: Change['type'], object: Thing): void {
@@ -137,7 +149,7 @@ export class FaultServer {
   }
 
   #tell(change: Change): void {
-    for (const watcher of [...this.#watchers]) watcher(change);
+    for (const watcher of [...this.#watchers.keys()]) watcher(change);
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -167,37 +179,51 @@ export class FaultServer {
     this.#snapshots.set(version, all);
     const limit = Math.min(Number(query.get('limit') ?? Infinity), this.pageSize ?? Infinity);
     const end = query.has('limit') ? start + limit : all.length;
-    const metadata = {
+    const listMetadata = {
       resourceVersion: `${version}`,
       ...(end < all.length && { continue: `${version}:${end}` }),
     };
-    sendJson(response, 200, { kind: 'ThingList', metadata, items: all.slice(start, end) });
+    // As for built-in kinds, an item does not repeat its type.
+    const items = all.slice(start, end).map(({ metadata, spec }) => ({ metadata, spec }));
+    sendJson(response, 200, {
+      apiVersion: 'test.dev/v1',
+      kind: 'ThingList',
+      metadata: listMetadata,
+      items,
+    });
   }
 
   #watch(response: ServerResponse, query: URLSearchParams, fault: Fault | undefined): void {
-    const from = Number(query.get('resourceVersion'));
+    const since = query.get('resourceVersion');
+    const from = since ? Number(since) : this.#version;
     if (from < this.#compacted) return sendStatus(response, 410, 'too old resource version');
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
     if (fault === 'half-open') return;
     if (fault === 'garbage') return void response.write('{"type":"ADDED","obj\n');
     if (fault === 'wrong-event') return void response.write('{"type":"NEWS","object":{}}\n');
-    if (fault === 'gone-in-stream') {
-      const object = { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' };
-      return void response.write(`${JSON.stringify({ type: 'ERROR', object })}\n`);
-    }
+    if (fault === 'gone-in-stream') return void response.end(expired);
     const watcher = (change: Change): void => {
       if (change.type !== 'BOOKMARK' && change.version <= from) return;
       if (sendEvent(response, change, fault)) this.#watchers.delete(watcher);
     };
-    this.#watchers.add(watcher);
+    this.#watchers.set(watcher, response);
     response.on('close', () => this.#watchers.delete(watcher));
+    // Who names no version is told what there is.
+    if (!since)
+      for (const object of this.objects.values())
+        sendEvent(response, { version: from, type: 'ADDED', object }, undefined);
     for (const change of this.#history) {
       if (!this.#watchers.has(watcher)) return;
       watcher(change);
     }
   }
 }
+
+const expired = `${JSON.stringify({
+  type: 'ERROR',
+  object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' },
+})}\n`;
 
 /** True if nothing more will come. */
 function sendEvent(response: ServerResponse, change: Change, fault: Fault | undefined): boolean {
