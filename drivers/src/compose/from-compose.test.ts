@@ -12,7 +12,7 @@ test('a compose file becomes an App with its ports, variables and files', () => 
     name: 'coffee',
     namespace: 'acme',
     zone: 'town',
-    env: { SHOP_TAG: '2.0', HOME: '/root' },
+    env: { SHOP_TAG: '2.0', HOME: '/home/cloudlet' },
     files: corpusFiles(),
   });
   assert.deepEqual(app.metadata, { name: 'coffee', namespace: 'acme' });
