@@ -107,7 +107,9 @@ export function swarmHarness(bed: SwarmBed, phone: Phone, images: SwarmImages): 
       const services = await labelled(phone, ['service', 'ls'], id);
       const ids: string[] = [];
       for (const on of bed.phones)
-        for (const service of services) {
+        for (const short of services) {
+          const full = ['service', 'inspect', '--format', '{{.ID}}', short];
+          const service = (await phone.docker(full)).trim();
           const filter = ['--filter', `label=com.docker.swarm.service.id=${service}`];
           const listed = await on.docker(['ps', '--quiet', '--no-trunc', ...filter]);
           ids.push(...listed.split('\n').filter(Boolean));

@@ -43,10 +43,13 @@ export function observationCases(run: Run): void {
       });
       await bringUp(harness, plan);
       await works;
+      const { promise: isWatched, resolve: watched } = Promise.withResolvers<void>();
       const goes = observeUntil(harness, (observation) => {
         record(observation);
+        if (instanceIn(observation, plan.id)) watched();
         return observation.kind === 'Gone' && observation.id === plan.id;
       });
+      await isWatched;
       await takeDown(harness, plan);
       await goes;
       assert.equal(seen.at(-1), 'gone');

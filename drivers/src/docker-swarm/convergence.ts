@@ -32,6 +32,8 @@ const steadyMs = 500;
 /** Failures in one place, within `recentMs`, that make a failure of the service. */
 const failuresInPlace = 2;
 const recentMs = 600_000;
+/** A task that was told to end and still runs after this is on a node that does not answer. */
+const endingMs = 60_000;
 const pollMs = 500;
 
 export function stateOf(service: Service, tasks: readonly Task[], now: number): ServiceState {
@@ -57,10 +59,8 @@ export function stateOf(service: Service, tasks: readonly Task[], now: number): 
     return moving(`${name}: ${running} of ${wanted} tasks run${reasonToWait(current)}`);
   }
   if (state === 'updating') return moving(`${name}: updating`);
-  const stale = tasks.filter(
-    (task) => !isCurrent(task, service) && task.DesiredState === 'running',
-  );
-  if (stale.length > 0) return moving(`${name}: ${stale.length} old tasks still run`);
+  const ending = tasks.filter((task) => isEnding(task, now)).length;
+  if (ending > 0) return moving(`${name}: ${ending} old tasks are ending`);
   const youngMs = steadyMs - ageOfYoungest(current, now);
   if (youngMs > 0) return moving(`${name}: tasks have just started`, youngMs);
   return { kind: 'Settled', ...counts };
@@ -73,6 +73,13 @@ export function runningTasks(tasks: readonly Task[]): readonly Task[] {
 
 export function isRunning(task: Task): boolean {
   return task.Status.State === 'running' && task.DesiredState === 'running';
+}
+
+/** Told to end a while ago at most, and not ended yet. */
+function isEnding(task: Task, now: number): boolean {
+  const isTold = task.DesiredState === 'shutdown' || task.DesiredState === 'remove';
+  const hasContainer = ['preparing', 'ready', 'starting', 'running'].includes(task.Status.State);
+  return isTold && hasContainer && now - Date.parse(task.UpdatedAt) < endingMs;
 }
 
 export function isJob({ Spec }: Service): boolean {

@@ -38,7 +38,7 @@ function siteNode({ ID, Spec, Description, Status, ManagerStatus }: SwarmNode): 
     ...(architecture ? { architecture } : {}),
     ...(emulates.length > 0 ? { emulates: [...emulates] } : {}),
     ...(Description.Engine.EngineVersion ? { engine: Description.Engine.EngineVersion } : {}),
-    engineId: ID,
+    nodeId: ID,
     cpuMillis: Math.round((Description.Resources.NanoCPUs ?? 0) / 1e6),
     memoryBytes: Description.Resources.MemoryBytes ?? 0,
   };
