@@ -23,6 +23,7 @@ export {
   phonesUnavailable,
   startPhones,
 } from './phones/phones.ts';
+export { cgroupHierarchies } from './phones/layout.ts';
 export * from './phones/swarm.ts';
 export * from './images/catalog.ts';
 export type { Architecture } from './images/debian.ts';
