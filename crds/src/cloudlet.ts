@@ -145,7 +145,7 @@ export const siteNode = z.object({
     .optional()
     .describe('Architectures that it runs by emulation.'),
   engine: z.string().max(64).optional().describe('Version of its engine.'),
-  engineId: z.string().max(128).optional().describe('Id of its engine.'),
+  nodeId: z.string().max(128).optional().describe('Its id in the swarm.'),
   cpuMillis: z.int().min(0).optional().describe('Its CPUs, in thousandths.'),
   memoryBytes: z.int().min(0).optional().describe('Its memory, in bytes.'),
 });

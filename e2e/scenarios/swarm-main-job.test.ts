@@ -67,10 +67,10 @@ test('the site is one swarm of distinct engines', { skip }, async () => {
   assert.deepEqual([...new Set(infos.map(({ Swarm }) => Swarm.LocalNodeState))], ['active']);
   const { status } = JSON.parse(
     await world.kubectl('get', 'cloudlet', cloudletName, '-o', 'json'),
-  ) as { status: { site: { nodes: { name: string; engineId: string }[] } } };
+  ) as { status: { site: { nodes: { name: string; nodeId: string }[] } } };
   assert.deepEqual(
-    status.site.nodes.map(({ engineId }) => engineId).sort(),
-    infos.map(({ ID }) => ID).sort(),
+    status.site.nodes.map(({ nodeId }) => nodeId).sort(),
+    infos.map(({ Swarm }) => Swarm.NodeID).sort(),
   );
 });
 
