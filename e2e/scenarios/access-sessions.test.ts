@@ -141,7 +141,7 @@ function runAtSite(request: SessionRequest) {
   } else if (program === 'broken') {
     end({ reason: 'the engine is not there' });
   } else if (program === 'flood') {
-    void flood(stdout);
+    flood(stdout).catch(() => undefined); // the reader went
   } else if (program !== 'silent') {
     stdin.pipe(stdout, { end: false });
     stdin.once('end', () => end({ code: 0 }));

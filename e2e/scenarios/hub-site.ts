@@ -10,6 +10,7 @@ import {
   createTunnelClient,
   type EnrollReply,
   type Have,
+  type IdentityStore,
   type InstanceReport,
   parseJoin,
   type SessionRequest,
@@ -21,6 +22,7 @@ import { joinOf, type Region, until } from '../testbed/index.ts';
 export interface PlayedSite extends AsyncDisposable {
   readonly boot: string;
   readonly caPin: string;
+  readonly store: IdentityStore;
   readonly client: TunnelClient;
   readonly welcomes: readonly WelcomeInfo[];
   readonly replies: readonly EnrollReply[];
@@ -39,6 +41,8 @@ export interface PlayOptions {
   /** Authority to expect, instead of a join: the agent then shows no token. */
   readonly caPin?: string;
   readonly logger?: Logger;
+  /** Key and certificate of another member: a clone of it. */
+  readonly store?: IdentityStore;
   readonly session?: (request: SessionRequest, stream: Duplex) => Promise<void>;
 }
 
@@ -60,6 +64,7 @@ export async function playSite(options: PlayOptions): Promise<PlayedSite> {
       ? parseJoin(await joinOf(region.controlPlane, cloudlet))
       : { caPin: options.caPin };
   const boot = `boot-${member}`;
+  const store = options.store ?? createMemoryIdentityStore();
   const said = {
     welcomes: [] as WelcomeInfo[],
     replies: [] as EnrollReply[],
@@ -75,7 +80,7 @@ export async function playSite(options: PlayOptions): Promise<PlayedSite> {
     cloudlet,
     ...('token' in join ? { token: join.token } : {}),
     caPin: join.caPin,
-    store: createMemoryIdentityStore(),
+    store,
     member,
     agentVersion: 'test',
     boot,
@@ -108,6 +113,7 @@ export async function playSite(options: PlayOptions): Promise<PlayedSite> {
     ...said,
     boot,
     caPin: join.caPin,
+    store,
     client,
     reportOf: (plan, more) => ({
       id: plan.id,

@@ -55,8 +55,13 @@ const conditionOf = (object: Cloudlet | AppInst, type: string) =>
   object.status?.conditions?.find((each) => each.type === type);
 
 /** Waits until the object passes the check, and gives it. */
-function becomes<T>(what: string, read: () => Promise<T>, check: (object: T) => boolean) {
-  return until(what, 30_000, async () => {
+function becomes<T>(
+  what: string,
+  read: () => Promise<T>,
+  check: (object: T) => boolean,
+  withinMs = 30_000,
+) {
+  return until(what, withinMs, async () => {
     const object = await read();
     assert.ok(check(object), JSON.stringify((object as { status?: unknown }).status));
     return object;
@@ -303,5 +308,33 @@ test('a revoked site is cut off at once', async () => {
     other.disconnects.length,
     1,
     'other sites lost their link only when the hub restarted',
+  );
+});
+
+test('two agents with the same key are found out, and both refused until the key is accepted again', async () => {
+  await using clone = await playSite({
+    region,
+    cloudlet: 'south',
+    member: 'phone-clone',
+    caPin: other.caPin,
+    store: other.store,
+  });
+  await eventually('welcome', () => clone.welcomes.length > 0);
+  const south = await becomes(
+    'DuplicateAgent',
+    cloudlet('south'),
+    (object) => conditionOf(object, 'Connected')?.reason === 'DuplicateAgent',
+    150_000,
+  );
+  assert.equal(conditionOf(south, 'Connected')?.status, 'False');
+  await clone[Symbol.asyncDispose]();
+  const fingerprint = south.status?.keys?.[0]?.fingerprint;
+  const patch = JSON.stringify({ spec: { acceptedKeys: [fingerprint] } });
+  await controlPlane.kubectl(['patch', 'cloudlet', 'south', '--type=merge', '-p', patch]);
+  await becomes(
+    'Connected',
+    cloudlet('south'),
+    (object) => conditionOf(object, 'Connected')?.status === 'True',
+    150_000,
   );
 });

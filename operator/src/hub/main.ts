@@ -22,7 +22,7 @@ import {
   startHealthServer,
   watchProgress,
 } from '@cloudlet/runtime/kubernetes';
-import { createTunnelServer } from '@cloudlet/tunnel';
+import { createTunnelServer, type TunnelServer } from '@cloudlet/tunnel';
 import { Registry } from 'prom-client';
 import { servingSecrets } from '../names.ts';
 import { RegionBackend } from './backend.ts';
@@ -113,14 +113,18 @@ export async function runHub(argv: readonly string[], signal: AbortSignal): Prom
     connections: Math.max(10, flags['status-writes'] + 4),
   });
   const region = createRegion(client, logger);
+  const serving = { tunnels: false };
   const health = await startHealthServer({
     ...parseEndpoint('health-listen', flags['health-listen']),
     live: { informers: watchProgress(region.informers, clock) },
-    ready: { caches: cachesSynced(region.informers) },
+    ready: {
+      caches: cachesSynced(region.informers),
+      tunnels: () => (serving.tunnels ? undefined : 'not open'),
+    },
     registry,
     logger,
   });
-  const parts = { flags, hubName, logger, registry, client, region };
+  const parts = { flags, hubName, logger, registry, client, region, serving };
   try {
     const services = await createServices(parts, signal);
     await runManager(
@@ -146,6 +150,8 @@ interface Parts {
   readonly registry: Registry;
   readonly client: KubernetesClient;
   readonly region: Region;
+  /** What the readiness probe tells; a hub that drains is not ready, so that agents come to another. */
+  readonly serving: { tunnels: boolean };
 }
 
 async function createServices(parts: Parts, signal: AbortSignal): Promise<readonly Service[]> {
@@ -180,22 +186,30 @@ async function createServices(parts: Parts, signal: AbortSignal): Promise<readon
   return [
     { name: 'certificate', run: (stop) => tls.run(stop) },
     sessions(parts, listener, dialer),
-    {
-      name: 'tunnels',
-      run: async (stop) => {
-        await server.listen({
-          ...parseEndpoint('listen', flags.listen),
-          enrollPort: parseEndpoint('enroll-listen', flags['enroll-listen']).port,
-        });
-        logger.info('serves tunnels', { listen: flags.listen, enroll: flags['enroll-listen'] });
-        await aborted(stop);
-        const drainMs = flags['drain-seconds'] * secondMs;
-        backend.stop();
-        await Promise.race([server.drain(drainMs), clock.sleep(drainMs + 2 * secondMs)]);
-        await server.close();
-      },
-    },
+    tunnels(parts, server, backend),
   ];
+}
+
+/** Listens until the end, then asks every agent to redial another replica. */
+function tunnels(parts: Parts, server: TunnelServer, backend: RegionBackend): Service {
+  const { flags, logger, serving } = parts;
+  return {
+    name: 'tunnels',
+    async run(stop) {
+      await server.listen({
+        ...parseEndpoint('listen', flags.listen),
+        enrollPort: parseEndpoint('enroll-listen', flags['enroll-listen']).port,
+      });
+      serving.tunnels = true;
+      logger.info('serves tunnels', { listen: flags.listen, enroll: flags['enroll-listen'] });
+      await aborted(stop);
+      serving.tunnels = false;
+      const drainMs = flags['drain-seconds'] * secondMs;
+      backend.stop();
+      await Promise.race([server.drain(drainMs), systemClock.sleep(drainMs + 2 * secondMs)]);
+      await server.close();
+    },
+  };
 }
 
 /** The internal listener, and the Lease that tells its address: in this order. */

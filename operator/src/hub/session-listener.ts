@@ -6,7 +6,14 @@
  * which the same authority signed, opens nothing here. A session for a site that has moved to another hub
  * is passed on, once. Back-pressure holds from end to end; whichever end closes closes the other.
  */
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from 'node:http2';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2Session,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -65,7 +72,8 @@ interface Wanted {
 export class SessionListener {
   readonly #options: SessionListenerOptions;
   readonly #server: Http2SecureServer;
-  readonly #sockets = new Set<TLSSocket>();
+  /** Connections of those who may be here. */
+  readonly #peers = new Set<Http2Session>();
 
   constructor(options: SessionListenerOptions) {
     this.#options = options;
@@ -78,11 +86,13 @@ export class SessionListener {
       settings: { initialWindowSize: limits.sessionWindowBytes, enablePush: false },
       maxSessionMemory: 256,
     });
-    this.#server.on('secureConnection', (socket: TLSSocket) => this.#check(socket));
+    this.#server.on('session', (session) => this.#check(session));
     this.#server.on('sessionError', () => undefined); // its streams are told
     this.#server.on('stream', (stream, headers) => {
       stream.on('error', () => undefined); // ends the session by its close
-      void this.#serve(stream, headers);
+      // A refused peer's first request may already be on its way through the parser.
+      if (stream.session && this.#peers.has(stream.session)) void this.#serve(stream, headers);
+      else stream.destroy();
     });
   }
 
@@ -102,33 +112,37 @@ export class SessionListener {
 
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    for (const peer of this.#peers) peer.destroy();
     await closed;
   }
 
   /** OpenSSL found that our authority signed it; what counts is for whom. */
-  #check(socket: TLSSocket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+  #check(session: ServerHttp2Session): void {
+    const socket = session.socket as TLSSocket;
     const certificate = socket.getPeerX509Certificate();
-    const options = {
-      authorities: this.#options.tls().authorities,
-      now: this.#options.clock.now(),
-    };
-    const isOurs = (['access', 'hub'] as const).some((role) => {
-      try {
-        if (certificate) verifyRole(certificate, role, options);
-        return certificate !== undefined;
-      } catch {
-        return false;
-      }
-    });
-    if (isOurs) return;
+    if (certificate && this.#isPart(certificate)) {
+      this.#peers.add(session);
+      session.once('close', () => this.#peers.delete(session));
+      return;
+    }
     this.#options.logger.warn('refused a peer of the internal listener', {
       peer: certificate?.subject ?? 'no certificate',
       address: socket.remoteAddress,
     });
-    socket.destroy();
+    session.destroy();
+  }
+
+  #isPart(certificate: X509Certificate): boolean {
+    const { tls, clock } = this.#options;
+    const options = { authorities: tls().authorities, now: clock.now() };
+    return (['access', 'hub'] as const).some((role) => {
+      try {
+        verifyRole(certificate, role, options);
+        return true;
+      } catch {
+        return false; // said by whoever finds that it is neither
+      }
+    });
   }
 
   async #serve(stream: ServerHttp2Stream, headers: Record<string, unknown>): Promise<void> {
@@ -175,6 +189,7 @@ export class SessionListener {
   async #join(stream: ServerHttp2Stream, site: Duplex): Promise<void> {
     const { metrics, logger } = this.#options;
     metrics.sessions.inc();
+    site.on('error', () => undefined); // the pipelines tell
     try {
       await Promise.all([pipeline(stream, site), pipeline(site, stream)]);
     } catch (error) {
