@@ -90,11 +90,8 @@ async function openWebSocket(tcp: Socket, address: Address, signal: AbortSignal)
       outer.destroy();
       reject(new UnreachableError('cannot open the WebSocket', { cause }));
     };
-    webSocket.once('error', fail);
-    webSocket.once('open', () => {
-      webSocket.off('error', fail);
-      resolve();
-    });
+    webSocket.on('error', fail);
+    webSocket.once('open', () => resolve());
     signal.addEventListener('abort', () => outer.destroy(signal.reason as Error), { once: true });
   });
   const duplex = createWebSocketStream(webSocket, { allowHalfOpen: false });
@@ -118,7 +115,7 @@ function handshake(options: ConnectionOptions, signal: AbortSignal): Promise<TLS
       reject(new UnreachableError('the TLS handshake failed', { cause }));
     };
     const onClose = (): void => fail(new Error('the connection was closed'));
-    socket.once('error', fail);
+    socket.on('error', fail);
     socket.once('close', onClose);
     socket.once('secureConnect', () => {
       signal.removeEventListener('abort', abandon);

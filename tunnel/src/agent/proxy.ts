@@ -56,7 +56,7 @@ function connectDirectly(address: Address, signal: AbortSignal): Promise<Socket>
       done();
       reject(new UnreachableError(`cannot connect to ${shown(address)}`, { cause }));
     };
-    socket.once('error', fail);
+    socket.on('error', fail);
   });
 }
 

@@ -69,6 +69,7 @@ export class Connection {
       remoteAddress: peer.remoteAddress,
     });
     this.#startedMs = this.#heardMs = context.clock.monotonic();
+    peer.socket.once('end', () => this.end(new UnreachableError('the agent hung up')));
     peer.socket.once('close', () => this.end(new UnreachableError('the connection was closed')));
   }
 

@@ -30,6 +30,7 @@ export function serveEnrollment(peer: Peer, caPem: string, context: TunnelContex
   const certificate = identityOf(peer, caPem, context);
   const end = context.clock.after(context.limits.enrollMs, () => session.destroy());
   session.on('error', () => session.destroy());
+  peer.socket.once('end', () => session.destroy());
   session.once('close', () => {
     end.cancel();
     peer.socket.destroy();

@@ -1,0 +1,233 @@
+/** Connections that fail, silently or not, and what both ends make of it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLogger, FakeClock } from '@cloudlet/runtime/base';
+import { aPlan, aRegion, aReport, eventually, linkOf, type Agent, type Region } from './testing.ts';
+import { issuing } from './testing-enroll.ts';
+import { aLine } from './testing-network.ts';
+
+/** Moves the clock in steps of a second, with time for real bytes between. */
+async function pass(clock: FakeClock, seconds: number): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    await clock.advance(1_000);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+async function connected(region: Region, agent: Agent, times = 1): Promise<void> {
+  await eventually(`connected ${times} times`, () => agent.handler.welcomes.length >= times);
+  await linkOf(region);
+}
+
+test('the hub counts a site dead after 40 s without a byte, and not before', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  await using line = await aLine(region.hub);
+  // The agent has a clock of its own, which stands: it notices nothing.
+  const agent = await region.agent({ hub: line.address, clock: new FakeClock(Date.now()) });
+  await connected(region, agent);
+  const link = await linkOf(region);
+  await pass(clock, 2);
+  line.drop();
+  await pass(clock, 38);
+  assert.equal(link.closed.aborted, false);
+  await pass(clock, 3);
+  assert.equal(link.closed.aborted, true);
+  assert.match(String(link.closed.reason), /no byte for 40 s/);
+  assert.equal(region.server.links().length, 0);
+});
+
+test('pings keep an idle connection, and the region is told of it twice a minute at most', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  const agent = await region.agent({ clock });
+  await connected(region, agent);
+  const link = await linkOf(region);
+  await pass(clock, 180);
+  assert.equal(link.closed.aborted, false);
+  assert.equal(agent.handler.disconnects.length, 0);
+  assert.ok(region.backend.aliveCalls >= 4 && region.backend.aliveCalls <= 6);
+});
+
+test('an agent whose line falls silent is back within 60 s', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  await using line = await aLine(region.hub);
+  const agent = await region.agent({ hub: line.address, clock });
+  await connected(region, agent);
+  line.drop();
+  await pass(clock, 60);
+  await connected(region, agent, 2);
+  assert.match(agent.handler.disconnects[0]!, /pings without an answer/);
+});
+
+test('a reset connection is redialled', async () => {
+  await using region = await aRegion();
+  await using line = await aLine(region.hub);
+  const agent = await region.agent({ hub: line.address, random: () => 0 });
+  await connected(region, agent);
+  line.reset();
+  await connected(region, agent, 2);
+});
+
+test('a half-open connection is found out by its pings', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion();
+  await using line = await aLine(region.hub);
+  const agent = await region.agent({ hub: line.address, clock });
+  await connected(region, agent);
+  line.halfOpen();
+  await eventually('the hub sees the end', () => region.server.links().length === 0);
+  assert.equal(agent.client.connected, true);
+  await pass(clock, 60);
+  await connected(region, agent, 2);
+});
+
+test('a process that slept redials at once', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion();
+  const agent = await region.agent({ clock });
+  await connected(region, agent);
+  const real = clock.now.bind(clock);
+  clock.now = () => real() + 3_600_000;
+  await clock.advance(15_000);
+  await eventually('it redialled', () => agent.handler.disconnects.length === 1);
+  assert.match(agent.handler.disconnects[0]!, /slept/);
+});
+
+test('delays between dials grow to 8 s in the first minute and to 60 s later', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion();
+  const delays: number[] = [];
+  const sleep = clock.sleep.bind(clock);
+  clock.sleep = (ms, signal) => {
+    delays.push(ms);
+    return sleep(ms, signal);
+  };
+  // Nobody listens there.
+  await region.agent({ hub: '127.0.0.1:1', clock, random: () => 1 });
+  for (let tries = 1; tries <= 20; tries++) {
+    await eventually(`try ${tries}`, () => delays.length >= tries && clock.pending > 0);
+    await clock.advance(delays.at(-1)!);
+  }
+  assert.deepEqual(delays.slice(0, 6), [500, 1_000, 2_000, 4_000, 8_000, 8_000]);
+  assert.equal(Math.max(...delays.slice(0, 10)), 8_000);
+  assert.equal(delays.at(-1), 60_000);
+});
+
+test('a hub that drains has its sites redial within the time and closes empty', async () => {
+  await using region = await aRegion();
+  await using other = await aRegion();
+  await using line = await aLine(region.hub);
+  const agent = await region.agent({ hub: line.address, random: () => 0.1 });
+  await connected(region, agent);
+  await region.server.drain(200);
+  assert.equal(region.server.links().length, 0);
+  await eventually('the agent let go', () => agent.handler.disconnects.length === 1);
+  assert.match(agent.handler.disconnects[0]!, /asked to redial/);
+  assert.equal(other.server.links().length, 0);
+});
+
+test('a refused site hears why, slows down and tries again', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion();
+  let asked = 0;
+  region.backend.onAdmit = () => {
+    asked++;
+    return { admitted: false, reason: 'Revoked', message: 'revoked by an operator' };
+  };
+  const lines: string[] = [];
+  const agent = await region.agent({ clock, logger: recordingLogger(lines), random: () => 0 });
+  await eventually('the refusal', () => lines.some((line) => line.includes('Revoked')));
+  await pass(clock, 25);
+  assert.equal(asked, 1);
+  await pass(clock, 10);
+  await eventually('a second try', () => asked === 2);
+  assert.equal(agent.client.connected, false);
+});
+
+test('a link that the region refuses later ends at once with the reason told', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion();
+  const agent = await region.agent({ clock });
+  await connected(region, agent);
+  const link = await linkOf(region);
+  link.refuse('DuplicateAgent', 'another process acts as this member');
+  assert.equal(link.closed.aborted, true);
+  await eventually('told', () => agent.handler.disconnects.length === 1);
+  assert.match(agent.handler.disconnects[0]!, /DuplicateAgent/);
+});
+
+test('a region that does not know the certificate makes the agent enrol again', async () => {
+  await using region = await aRegion();
+
+  region.backend.onEnroll = issuing(region);
+  region.backend.onAdmit = () =>
+    region.backend.enrolments.length > 0
+      ? { admitted: true, cloudletUid: 'uid-1' }
+      : { admitted: false, reason: 'UnknownKey', message: 'not a key of the Cloudlet' };
+  const clock = new FakeClock(Date.now());
+  const agent = await region.agent({ clock, random: () => 0 });
+  await eventually('it enrolled', () => region.backend.enrolments.length === 1);
+  await pass(clock, 61);
+  await connected(region, agent);
+});
+
+test('a report that was not acknowledged is sent again after a reconnect, in its latest form', async () => {
+  await using region = await aRegion();
+  await using line = await aLine(region.hub);
+  region.backend.onReport = () => new Promise(() => undefined);
+  const agent = await region.agent({ hub: line.address, random: () => 0 });
+  await connected(region, agent);
+  agent.client.report(aReport('a', 1));
+  await eventually('the first arrived', () => region.backend.reports.length === 1);
+  agent.client.report(aReport('a', 2));
+  agent.client.report(aReport('a', 3));
+  assert.equal(region.backend.reports.length, 1);
+  region.backend.onReport = () => Promise.resolve({ result: 'Applied' });
+  line.reset();
+  await eventually('the latest arrived', () => region.backend.reports.length === 2);
+  assert.deepEqual(region.backend.reports[1], aReport('a', 3));
+});
+
+test('whatever connections break when, site and region end with the same plans', async () => {
+  await using region = await aRegion();
+  await using line = await aLine(region.hub);
+  const wanted = new Map<string, number>();
+  region.backend.onConnected = (link) => {
+    const had = new Map(link.hello.have.map((entry) => [entry.id, entry.sequence]));
+    for (const [id, sequence] of wanted)
+      if (had.get(id) !== sequence) link.sendPlan(aPlan(id, sequence), `hash-${sequence}`);
+    link.sendSynced([]);
+  };
+  const agent = await region.agent({ hub: line.address, random: () => 0 });
+  await connected(region, agent);
+  const random = seeded(7);
+  for (let step = 0; step < 300; step++) {
+    const id = `i${Math.floor(random() * 20)}`;
+    const sequence = (wanted.get(id) ?? 0) + 1;
+    wanted.set(id, sequence);
+    for (const link of region.server.links())
+      link.sendPlan(aPlan(id, sequence), `hash-${sequence}`);
+    if (random() < 0.03) line.reset();
+    if (random() < 0.2) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await eventually('the same', () => {
+    const has = [...agent.handler.plans.values()].map(({ plan }) => [plan.id, plan.sequence]);
+    return JSON.stringify(has.sort()) === JSON.stringify([...wanted].sort());
+  });
+  assert.ok(agent.handler.welcomes.length > 1);
+});
+
+function recordingLogger(lines: string[]) {
+  return createLogger({ write: (line) => void lines.push(line) });
+}
+
+/** A small generator, so that a failure repeats. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
