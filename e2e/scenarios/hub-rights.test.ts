@@ -331,3 +331,31 @@ test('a ledger is written by the operator alone', async () => {
     operator,
   );
 });
+
+test('the operator binds its role to itself, in organizations only', async () => {
+  const operator = { impersonate: { user: account('operator') } };
+  const bindings = client.resource<KubernetesObject>({
+    group: 'rbac.authorization.k8s.io',
+    version: 'v1',
+    plural: 'rolebindings',
+    kind: 'RoleBinding',
+    namespaced: true,
+  });
+  const binding = (
+    namespace: string,
+    subject = 'cloudlet-operator',
+    role = 'cloudlet-operator-tenant',
+  ) => ({
+    metadata: { name: 'cloudlet-operator', namespace },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+    subjects: [{ kind: 'ServiceAccount', name: subject, namespace: 'cloudlet-system' }],
+  });
+  await refused(bindings.create(binding('shop'), operator), /in namespaces labelled/);
+  await bed.region.kubectl(['label', 'namespace', 'shop', 'edge.cloudlet.dev/organization=true']);
+  await refused(bindings.create(binding('shop', 'other'), operator), /to itself only/);
+  await assert.rejects(bindings.create(binding('shop', 'cloudlet-operator', 'admin'), operator));
+  await bindings.create(binding('shop'), operator);
+  const question = { user: account('operator'), verb: 'get', resource: 'secrets' };
+  assert.equal(await isAllowed({ ...question, namespace: 'shop' }), true);
+  assert.equal(await isAllowed({ ...question, namespace: 'default' }), false);
+});

@@ -3,6 +3,7 @@
  * why, so that a reader can hold it against the code.
  */
 import { accessGroup, agentSigner, apiGroup, namespaces } from '@cloudlet/crds';
+import { tenantBinding, tenantRole } from '../controllers/organization/reconcile.ts';
 import { servingSecrets } from '../names.ts';
 
 export interface Access {
@@ -26,8 +27,6 @@ export const userOf = (process: ProcessName): string =>
 const read = ['get', 'list', 'watch'];
 const cluster = 'cluster' as const;
 
-/** ClusterRole that the operator binds in namespaces of tenants. */
-export const tenantRole = 'cloudlet-operator-tenant';
 export const accessApiService = `v1alpha1.${accessGroup}`;
 
 export const accesses: Readonly<Record<ProcessName, readonly Access[]>> = {
@@ -91,6 +90,29 @@ export const accesses: Readonly<Record<ProcessName, readonly Access[]>> = {
       resources: ['namespaces'],
       verbs: read,
       why: 'which namespaces are organizations',
+    },
+    {
+      in: cluster,
+      group: 'rbac.authorization.k8s.io',
+      resources: ['rolebindings'],
+      verbs: ['get', 'delete'],
+      names: [tenantBinding],
+      why: 'its own RoleBinding in each organization',
+    },
+    {
+      in: cluster,
+      group: 'rbac.authorization.k8s.io',
+      resources: ['rolebindings'],
+      verbs: ['create'],
+      why: 'makes that; a policy refuses any other',
+    },
+    {
+      in: cluster,
+      group: 'rbac.authorization.k8s.io',
+      resources: ['clusterroles'],
+      verbs: ['bind'],
+      names: [tenantRole],
+      why: 'the one role that it binds',
     },
     {
       in: cluster,

@@ -5,8 +5,9 @@
  * Guarantees: rights are RBAC verbs on our kinds (`use`, `abandon`, `restore`), asked by name when a
  * reference or an annotation is set or changed, so that what stands is never refused later.
  */
-import { annotations, apiGroup, apiVersion } from '@cloudlet/crds';
-import { userOf } from './accesses.ts';
+import { annotations, apiGroup, apiVersion, labels, namespaces } from '@cloudlet/crds';
+import { tenantBinding, tenantRole } from '../controllers/organization/reconcile.ts';
+import { accountOf, userOf } from './accesses.ts';
 import { type Manifest } from './manifest.ts';
 import { policy, type Rule } from './policy.ts';
 
@@ -106,6 +107,35 @@ function ledgerPolicies(): readonly Manifest[] {
   });
 }
 
+/** With `bind` and `create` alone the operator could read any namespace's Secrets. */
+function bindingPolicies(): readonly Manifest[] {
+  const label = `'${labels.organization}'`;
+  return policy({
+    name: 'cloudlet-operator-bindings',
+    match: {
+      groups: ['rbac.authorization.k8s.io'],
+      versions: ['v1'],
+      resources: ['rolebindings'],
+      operations: ['CREATE', 'UPDATE'],
+    },
+    conditions: [{ name: 'the-operator', expression: byOperator }],
+    rules: [
+      {
+        expression: `object.metadata.name == '${tenantBinding}' && object.roleRef.kind == 'ClusterRole' && object.roleRef.name == '${tenantRole}'`,
+        message: `the operator binds ${tenantRole} only`,
+      },
+      {
+        expression: `has(object.subjects) && object.subjects.all(s, s.kind == 'ServiceAccount' && s.namespace == '${namespaces.system}' && s.name == '${accountOf('operator')}')`,
+        message: 'the operator binds to itself only',
+      },
+      {
+        expression: `has(namespaceObject.metadata.labels) && ${label} in namespaceObject.metadata.labels && namespaceObject.metadata.labels[${label}] == 'true'`,
+        message: `the operator binds in namespaces labelled ${labels.organization}=true only`,
+      },
+    ],
+  });
+}
+
 export function policyManifests(): readonly Manifest[] {
-  return [...usePolicies(), ...annotationPolicies(), ...ledgerPolicies()];
+  return [...usePolicies(), ...annotationPolicies(), ...ledgerPolicies(), ...bindingPolicies()];
 }

@@ -5,6 +5,7 @@
  * may impersonate, and it only names of `cloudlet-sites`.
  */
 import { accessGroup, apiGroup, namespaces, siteGroup } from '@cloudlet/crds';
+import { tenantRole } from '../controllers/organization/reconcile.ts';
 import {
   type Access,
   accesses,
@@ -13,7 +14,6 @@ import {
   type ProcessName,
   siteAccesses,
   tenantAccesses,
-  tenantRole,
 } from './accesses.ts';
 import { type Manifest, manifest } from './manifest.ts';
 
