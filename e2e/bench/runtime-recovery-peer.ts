@@ -6,13 +6,16 @@
  */
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type operatorLibrary from '@dot-i/k8s-operator';
-import { poison, type PeerName, type Sight, things } from './runtime-recovery-shared.ts';
+import { poison, type PeerName, type Told, things } from './runtime-recovery-shared.ts';
 
 const poisoned = new Set<string>();
 
+function tell(told: Told): void {
+  process.send?.(told);
+}
+
 function handle(name: string, value: number): void {
-  const sight: Sight = { name, residentBytes: process.memoryUsage.rss() };
-  process.send?.(sight);
+  tell({ seen: name });
   if (value !== poison || poisoned.has(name)) return;
   poisoned.add(name);
   throw new Error('the handler failed');
@@ -92,6 +95,11 @@ const peers: Readonly<Record<PeerName, () => Promise<void>>> = {
   'k8s-operator': runK8sOperator,
 };
 
+process.on('message', () => {
+  const { user, system } = process.cpuUsage();
+  const residentBytes = process.memoryUsage.rss();
+  tell({ usage: { cpuSeconds: (user + system) / 1e6, residentBytes } });
+});
 // Nothing else may keep a peer alive that has stopped watching, so that the parent sees its end.
 process.on('disconnect', () => process.exit());
 await peers[process.argv[2] as PeerName]();

@@ -5,9 +5,11 @@ export type PeerName = (typeof peerNames)[number];
 /** A handler throws at the first sight of an object with this value. */
 export const poison = 666;
 
-/** What a peer tells for each call of its handler. */
-export interface Sight {
-  readonly name: string;
+/** A peer tells the name of each object that its handler saw and, when asked by any message, what it used. */
+export type Told = { readonly seen: string } | { readonly usage: Usage };
+
+export interface Usage {
+  readonly cpuSeconds: number;
   readonly residentBytes: number;
 }
 

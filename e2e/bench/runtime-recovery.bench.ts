@@ -11,7 +11,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@cloudlet/runtime/base';
 import { FaultServer } from '@cloudlet/runtime/testing';
-import { type PeerName, type Sight, peerNames, poison } from './runtime-recovery-shared.ts';
+import {
+  type PeerName,
+  type Told,
+  type Usage,
+  peerNames,
+  poison,
+} from './runtime-recovery-shared.ts';
 
 const patienceMs = 10_000;
 const manyObjects = 10_000;
@@ -69,9 +75,12 @@ async function measureMany(peer: PeerName): Promise<Record<string, number>> {
   const sawAll = await watcher.until(() => watcher.seen.size >= manyObjects, 6 * patienceMs);
   const name = `objects10k.${peer}`;
   if (!sawAll) return { [`${name}.seen`]: watcher.seen.size };
+  const seconds = (performance.now() - started) / 1_000;
+  const usage = await watcher.usage();
   return {
-    [`${name}.seconds`]: (performance.now() - started) / 1_000,
-    [`${name}.residentMiB`]: Math.round(watcher.residentBytes / 2 ** 20),
+    [`${name}.seconds`]: seconds,
+    [`${name}.cpuSeconds`]: usage.cpuSeconds,
+    [`${name}.residentMiB`]: Math.round(usage.residentBytes / 2 ** 20),
   };
 }
 
@@ -84,7 +93,7 @@ async function waitForWatch(server: FaultServer): Promise<void> {
 class Watcher implements AsyncDisposable {
   /** How often the handler saw each object. */
   readonly seen = new Map<string, number>();
-  residentBytes = 0;
+  #usage = Promise.withResolvers<Usage>();
   readonly #child: ChildProcess;
   readonly #dir: string;
 
@@ -92,10 +101,16 @@ class Watcher implements AsyncDisposable {
     this.#child = child;
     this.#dir = dir;
     child.on('message', (message) => {
-      const { name, residentBytes } = message as Sight;
-      this.seen.set(name, (this.seen.get(name) ?? 0) + 1);
-      this.residentBytes = residentBytes;
+      const told = message as Told;
+      if ('usage' in told) this.#usage.resolve(told.usage);
+      else this.seen.set(told.seen, (this.seen.get(told.seen) ?? 0) + 1);
     });
+  }
+
+  /** Of the peer's whole life. */
+  usage(): Promise<Usage> {
+    this.#child.send('usage');
+    return this.#usage.promise;
   }
 
   sees(name: string, times = 1): Promise<boolean> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { FakeClock, TerminalError, WaitingError, silentLogger } from '../base/index.ts';
 import { createController } from './controller.ts';
@@ -348,6 +349,20 @@ test('a reconcile that outlives the grace of a shutdown is told', async () => {
   await fixture.clock.advance(25_000);
   await fixture.running;
   assert.match(reasons[0] ?? '', /grace is over/);
+});
+
+test('a flood of reconciles that wait for nothing lets others have their turn', async () => {
+  let runs = 0;
+  await using fixture = start({
+    reconcile: async () => {
+      runs++;
+      return done;
+    },
+  });
+  for (let i = 0; i < 1_000; i++) fixture.controller.enqueue(`key-${i}`);
+  let turns = 0;
+  for (; runs < 1_000; turns++) await setImmediate();
+  assert.ok(turns >= 7, `${turns} turns`);
 });
 
 test('the series of a controller start at zero', async () => {

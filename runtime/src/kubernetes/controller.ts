@@ -7,6 +7,7 @@
  * at a higher one, and a key keeps its priority when it comes back; every object that is watched is looked at
  * again once in `resyncMs`, spread out by its key. It knows no kind and no event types.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { Registry } from 'prom-client';
 import {
   type Clock,
@@ -47,6 +48,8 @@ const defaultResyncMs = 10 * 60 * 60_000;
 const defaultTimeoutMs = 2 * 60_000;
 /** The resync of a period comes in so many parts. */
 const resyncSlices = 20;
+/** So many reconciles of a worker follow each other, a few milliseconds, before the event loop has its turn. */
+const mostInARow = 128;
 
 export function createController(
   options: ControllerOptions,
@@ -125,9 +128,11 @@ class QueueController implements Controller {
   }
 
   async #work(): Promise<void> {
-    for (;;) {
+    for (let inARow = 1; ; inARow = this.#queue.ready === 0 ? 1 : inARow + 1) {
       const taken = await this.#queue.take();
       if (!taken) return;
+      // A flood of reconciles that wait for nothing would keep timers, watches and the Lease from their turn.
+      if (inARow % mostInARow === 0) await setImmediate();
       try {
         await this.#reconcile(taken);
       } finally {
