@@ -1,0 +1,36 @@
+/** Bundles the plugin: dist/kubectl-cloudlet, one executable file for Node 20.19 and later. */
+import { chmod } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** @returns the path of the file. */
+export async function bundlePlugin(
+  outFile = source('../../dist/kubectl-cloudlet'),
+): Promise<string> {
+  const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+  await build({
+    entryPoints: [source('./main.ts')],
+    outfile: outFile,
+    bundle: true,
+    // A file without an ending is taken for what its syntax says since Node 20.19.
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    minify: true,
+    keepNames: true,
+    legalComments: 'none',
+    define: { CLOUDLET_CLI_VERSION: JSON.stringify(version) },
+    banner: {
+      js: "#!/usr/bin/env node\nimport{createRequire as cloudletRequire}from'node:module';const require=cloudletRequire(import.meta.url);",
+    },
+    logLevel: 'warning',
+  });
+  await chmod(outFile, 0o755);
+  return outFile;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  process.stdout.write(`${await bundlePlugin()}\n`);
