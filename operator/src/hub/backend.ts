@@ -62,6 +62,12 @@ const tooManyMembers: Admission = {
 
 const dropped = (message: string): ReportResult => ({ result: 'Dropped', message });
 
+/** One that says it acts may do so again in a moment; a warm one has nothing to report. */
+const notActing = (link: SiteLink): ReportResult => ({
+  result: link.active ? 'Retry' : 'Dropped',
+  message: 'this member does not act for its site',
+});
+
 export class RegionBackend implements HubBackend {
   readonly #options: BackendOptions;
   readonly #sites = new Map<string, Site>();
@@ -137,7 +143,7 @@ export class RegionBackend implements HubBackend {
     signal: AbortSignal,
   ): Promise<ReportResult> {
     const { cloudlet } = link.identity;
-    if (!this.#isActing(link)) return dropped('this member does not act for its site');
+    if (!this.#isActing(link)) return notActing(link);
     const view = this.#reportView(link, report.id);
     const { placement, removed } = report.status.site;
     if (removed && !view.entry && !view.tombstone) {
@@ -157,7 +163,7 @@ export class RegionBackend implements HubBackend {
 
   async siteReport(link: SiteLink, report: SiteReport, signal: AbortSignal): Promise<ReportResult> {
     const { cloudlet: name } = link.identity;
-    if (!this.#isActing(link)) return dropped('this member does not act for its site');
+    if (!this.#isActing(link)) return notActing(link);
     const view = { boot: link.hello.boot, cloudlet: this.#options.region.cloudlet(name) };
     const refusal = checkSiteReport(report, view);
     if (refusal) return this.#refused('Cloudlet', name, refusal);
