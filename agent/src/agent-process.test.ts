@@ -101,7 +101,7 @@ test('sessions run at the site, end with the code of the program, and are logged
   const cat = await open('3', ['cat']);
   cat.stdin.end('through the site');
   assert.equal(await text(cat.stdout), 'through the site');
-  const line = agent.log.find(({ message }) => message === 'session opened');
+  const line = agent.log.find(({ message }) => message === 'session begins');
   assert.deepEqual(
     [line?.['user'], line?.['program'], line?.['instance']],
     ['jane', 'echo', 'id-1'],

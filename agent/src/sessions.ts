@@ -95,7 +95,7 @@ class SiteSessions implements Sessions {
         () => driver.openSession(targetOf(request), both),
         both,
       );
-      logger.info('session opened');
+      logger.info('session begins');
       const idle = new Idle(clock, () => session.close());
       await serveSession(
         stream,

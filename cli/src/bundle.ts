@@ -1,4 +1,4 @@
-/** Bundles the plugin: dist/kubectl-cloudlet, one executable file for Node 20.19 and later. */
+/** Bundles the plugin: dist/kubectl-cloudlet, one executable file for Node 22.19 and later. */
 import { chmod } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -18,13 +18,15 @@ export async function bundlePlugin(
     // A file without an ending is taken for what its syntax says since Node 20.19.
     format: 'esm',
     platform: 'node',
-    target: 'node20',
+    target: 'node22',
     minify: true,
     keepNames: true,
     legalComments: 'none',
     define: { CLOUDLET_CLI_VERSION: JSON.stringify(version) },
     banner: {
-      js: "#!/usr/bin/env node\nimport{createRequire as cloudletRequire}from'node:module';const require=cloudletRequire(import.meta.url);",
+      js:
+        "#!/usr/bin/env node\nimport{createRequire as cloudletRequire}from'node:module';const require=cloudletRequire(import.meta.url);" +
+        "if(Number(process.versions.node.split('.')[0])<22){process.stderr.write(`error: kubectl cloudlet needs Node 22.19 or later, this is ${process.version}\\n`);process.exit(1)}",
     },
     logLevel: 'warning',
   });
