@@ -110,7 +110,7 @@ export function place(
   });
   if (grant.kind === 'Exhausted')
     return { ledger, result: { kind: 'PortsExhausted', port: grant.port } };
-  const inputs = contentHash({ inputs: request.inputs, ports: grant.ports }, 32);
+  const inputs = inputsHash(request, grant.ports);
   const isChanged = previous?.inputs !== inputs;
   const sequence = isChanged
     ? Math.max(ledger.sequence, request.floor, tombstone?.sequence ?? 0) + 1
@@ -132,6 +132,12 @@ export function place(
     result: { kind: 'Placed', entry },
   };
 }
+
+/** What an entry is compared by: all that its plan is made of. */
+export const inputsHash = (
+  { inputs, resources }: Pick<PlaceRequest, 'inputs' | 'resources'>,
+  ports: readonly LedgerPort[],
+): string => contentHash({ inputs, resources, ports }, 32);
 
 /** Ports held until the site runs a plan without them. */
 function releasingOf(

@@ -44,11 +44,14 @@ export async function allocate(
 ): Promise<Allocation> {
   if (decision.kind !== 'Place') return presentAllocation(region, observed);
   if (observed.copy) await ensureCopy(region, observed.copy, signal);
+  const present = presentAllocation(region, observed);
+  const isSettled = observed.holdings.filter(({ entry }) => entry !== undefined).length === 1;
+  if (decision.unchanged && isSettled) return present;
   const result = await enter(region, decision);
   if (result.kind === 'PortsExhausted') {
     const message = `No public port is left for '${result.port}'.`;
     const refusal = { reason: appInstReasons.PortsExhausted, message };
-    return { ...presentAllocation(region, observed), refusal };
+    return { ...present, refusal };
   }
   const { cloudlet } = decision.site;
   remember(region, observed.id, cloudlet.metadata.name);

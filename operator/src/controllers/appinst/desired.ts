@@ -13,7 +13,7 @@ import {
   type Cloudlet,
 } from '@cloudlet/crds';
 import { describeError, TerminalError } from '@cloudlet/runtime/base';
-import { floorOf, type PlaceRequest, rememberedPorts } from '../../ledger/entries.ts';
+import { floorOf, inputsHash, type PlaceRequest, rememberedPorts } from '../../ledger/entries.ts';
 import { defaultPortRange } from '../../ledger/ports.ts';
 import { decidePlacement } from '../../placement/place.ts';
 import { type Resources, resourcesOf, timesReplicas } from '../../placement/quantity.ts';
@@ -28,7 +28,7 @@ import { checkTemplates, usesTemplate } from '../../plan/templates.ts';
 import { conditionOf } from '../../status.ts';
 import { addressesOf } from './conditions.ts';
 import { flavorNameOf, type Holding, type Observed, type Problem } from './observe.ts';
-import { reportState, type Rollout } from './rollout.ts';
+import { reportState, type Rollout, type RolloutChoice } from './rollout.ts';
 
 /** What the roll-out pins, but for what the ledger decides. */
 export type RolloutPin = Omit<Rollout, 'sequence' | 'startedAt'>;
@@ -47,6 +47,8 @@ export type Decision =
       readonly request: PlaceRequest;
       readonly pin: RolloutPin;
       readonly spec: AppSpec;
+      /** The ledger says so already. */
+      readonly unchanged?: boolean;
     };
 
 export function decide(observed: Observed): Decision {
@@ -61,30 +63,57 @@ export function decide(observed: Observed): Decision {
   if (invalid) return { kind: 'Refused', problem: invalid };
   const resources = observed.flavor && resourcesOf(observed.flavor.spec);
   const placement = placementRequest(appInst, observed.id, spec, resources);
-  const chosen = chooseSite(observed.sites as readonly SiteView[], placement, here);
-  if ('reason' in chosen) return { kind: 'Refused', problem: chosen };
-  const host = usesTemplate('uri', spec, appInst.spec.env)
-    ? addressesOf(chosen.cloudlet)[0]
-    : undefined;
-  if (host === undefined && usesTemplate('uri', spec, appInst.spec.env))
-    return { kind: 'Refused', problem: addressUnknown };
+  const size = { spec, resources, placement, choice };
+  const sites = observed.sites as readonly SiteView[];
+  const present = sites.find((site) => site.isHere);
+  if (present && here && !isLeaving(present.cloudlet, placement)) {
+    const stays = placeAt(observed, size, present);
+    // What is as it was needs no leave, whatever the site has become since.
+    if (stays.kind === 'Place' && isUnchanged(here, stays.request))
+      return { ...stays, unchanged: true };
+    const fits = decidePlacement(placement, [present]);
+    return fits.kind === 'Placed' ? stays : { kind: 'Refused', problem: noSiteFits(fits) };
+  }
+  const others = sites.filter((site) => site !== present);
+  const decision = decidePlacement(placement, others);
+  if (decision.kind === 'Placed') return placeAt(observed, size, decision.site);
+  // Nobody takes it from a draining site: it stays until somebody does.
+  if (present) return placeAt(observed, size, present);
+  return { kind: 'Refused', problem: noSiteFits(decision) };
+}
+
+interface Size {
+  readonly spec: AppSpec;
+  readonly resources: Resources | undefined;
+  readonly placement: PlacementRequest;
+  readonly choice: RolloutChoice;
+}
+
+function placeAt(observed: Observed, size: Size, site: SiteView): Decision {
+  const { appInst } = observed;
+  const { spec, resources, placement, choice } = size;
+  const usesHost = usesTemplate('uri', spec, appInst.spec.env);
+  const host = usesHost ? addressesOf(site.cloudlet)[0] : undefined;
+  if (usesHost && host === undefined) return { kind: 'Refused', problem: addressUnknown };
   const pin: RolloutPin = {
     ...choice,
     generation: appInst.metadata.generation,
     ...(observed.copy ? { secret: observed.copy.metadata.name } : {}),
     ...(host === undefined ? {} : { host }),
-    ...(chosen.cluster?.spec.nodeLabels ? { nodeLabels: chosen.cluster.spec.nodeLabels } : {}),
+    ...(site.cluster?.spec.nodeLabels ? { nodeLabels: site.cluster.spec.nodeLabels } : {}),
     ...(resources ? { resources } : {}),
   };
-  return {
-    kind: 'Place',
-    site: chosen,
-    placement,
-    spec,
-    pin,
-    request: ledgerRequest(observed, { site: chosen, spec, pin, resources }),
-  };
+  const request = ledgerRequest(observed, { site, spec, pin, resources });
+  return { kind: 'Place', site, placement, spec, pin, request };
 }
+
+/** Whether the ledger has the very entry already, with nothing left to let go of. */
+const isUnchanged = ({ entry, tombstone }: Holding, request: PlaceRequest): boolean =>
+  entry !== undefined &&
+  tombstone === undefined &&
+  entry.releasing === undefined &&
+  entry.cluster === request.cluster &&
+  entry.inputs === inputsHash(request, entry.ports ?? []);
 
 const addressUnknown: Problem = {
   reason: appInstReasons.WaitingForSite,
@@ -132,24 +161,6 @@ function invalidity(appInst: AppInst, spec: AppSpec): Problem | undefined {
     if (!(error instanceof TerminalError)) throw error;
     return { reason: error.reason, message: describeError(error) };
   }
-}
-
-function chooseSite(
-  sites: readonly SiteView[],
-  request: PlacementRequest,
-  here: Holding | undefined,
-): SiteView | Problem {
-  const present = sites.find((site) => site.isHere);
-  if (present && !isLeaving(present.cloudlet, request)) {
-    const stays = decidePlacement(request, [present]);
-    return stays.kind === 'Placed' ? present : noSiteFits(stays);
-  }
-  const others = sites.filter((site) => site !== present);
-  const decision = decidePlacement(request, others);
-  if (decision.kind === 'Placed') return decision.site;
-  // Nobody takes it from a draining site: it stays until somebody does.
-  if (present && here) return present;
-  return noSiteFits(decision);
 }
 
 /** A site of a zone that drains gives its instances to the others; one that a person named does not. */

@@ -173,6 +173,8 @@ function sitesOf(
   if (sites.length === 0 && (clusterRef ?? cloudletRef ?? zoneRef) && cloudlets.length > 0)
     return { reason: appInstReasons.Progressing, message: 'The site is being set up.' };
   const present = holdings.find(({ entry }) => entry !== undefined)?.site;
+  // Counting costs a look at every instance of the App: only where there is a choice to make.
+  const sameApp = sites.length > 1 ? sameAppBySite(region, appInst, id) : new Map<string, number>();
   return sites.map((cloudlet): SiteView => {
     const { name } = cloudlet.metadata;
     return {
@@ -180,7 +182,7 @@ function sitesOf(
       ledger: region.ledgers.view(name),
       cluster,
       isHere: name === present,
-      sameApp: sameAppAt(region, appInst, name, id),
+      sameApp: sameApp.get(name) ?? 0,
     };
   });
 }
@@ -217,12 +219,19 @@ function cloudletsOf(
   };
 }
 
-/** Instances of the same App at the site, this one aside. */
-function sameAppAt(region: Region, { metadata, spec }: AppInst, site: string, id: string): number {
-  const others = region.referrers(refs.app(metadata.namespace ?? '', spec.appRef.name));
-  return others.filter(
-    (other) => other.status?.placement?.cloudlet === site && instanceIdOf(other) !== id,
-  ).length;
+/** Instances of the same App at each site, this one aside. */
+function sameAppBySite(
+  region: Region,
+  { metadata, spec }: AppInst,
+  id: string,
+): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const other of region.referrers(refs.app(metadata.namespace ?? '', spec.appRef.name))) {
+    const site = other.status?.placement?.cloudlet;
+    if (site !== undefined && instanceIdOf(other) !== id)
+      counts.set(site, (counts.get(site) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** Reads the Secrets that a revision refers to, and makes the copy of just those keys. */
