@@ -162,7 +162,11 @@ export class AccessServer {
       await this.#withSession(wanted, user, gone.signal, async (stream) => {
         const webSocket = await this.#accept(request, socket, head);
         const { times, clock, logger } = this.#options;
-        await bridge({ webSocket, session: attachSession(stream), times, clock, logger });
+        const session = attachSession(stream);
+        // A program that says nothing is no idle user.
+        const isLog = wanted.parameters.kind === 'logs';
+        const allowed = isLog ? { ...times, idleMs: times.maxMs } : times;
+        await bridge({ webSocket, session, times: allowed, clock, logger });
       });
     } catch (error) {
       const status = statusOfError(error);
