@@ -20,6 +20,7 @@ import {
   type Phones,
   phoneTools,
   provideControlPlane,
+  pushHaproxyImage,
   pushWebImage,
   startPhones,
   startRegion,
@@ -76,7 +77,6 @@ async function start(flags: StartFlags, context: CommandContext): Promise<number
   await rm(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
   cleanup.defer(() => rm(dir, { recursive: true, force: true }));
-  cleanup.defer(async () => progress('cleaning up'));
 
   const { provider } = flags;
   const controlPlane = await provideControlPlane({
@@ -97,7 +97,7 @@ async function start(flags: StartFlags, context: CommandContext): Promise<number
   signal.throwIfAborted();
   await startProduct(flags, context, { dir, controlPlane, phones });
   const uri = await runDemo(context, controlPlane, first.reference);
-  if (flags.once) return check(context, controlPlane, uri, second.reference);
+  if (flags.once) return check(context, { dir, controlPlane, phones }, uri, second.reference);
   const bin = await programs(dir, controlPlane);
   const { kubeconfig } = controlPlane;
   handOver(kubeconfig);
@@ -127,12 +127,14 @@ async function startProduct(
   });
   cleanup.defer(() => region.stop());
   signal.throwIfAborted();
+  const loadBalancer = await pushHaproxyImage(phones.registry, { progress });
   const site = await startSite({
     controlPlane,
     cloudlet: demo.cloudlet,
     spec: { operator: 'demo', location: { latitude: 58.38, longitude: 26.72 } },
     phones: phones.phones.slice(0, flags.managers),
     dir: join(dir, 'site'),
+    args: ['--lb-image', loadBalancer.reference],
     progress,
   });
   cleanup.defer(() => site.stop());
@@ -188,7 +190,7 @@ function answerOf(uri: string, wanted: RegExp, signal: AbortSignal): Promise<str
 /** The rest of a life: a new version rolls out, and what is deleted is gone from the phones. */
 async function check(
   { progress, signal }: CommandContext,
-  controlPlane: ControlPlane,
+  { controlPlane, phones }: Bed,
   uri: string,
   nextImage: string,
 ): Promise<number> {
@@ -198,6 +200,8 @@ async function check(
   progress(`App ${demo.app} changed to ${nextImage}`);
   progress(`${uri} says: ${await answerOf(uri, /version 2 /, signal)}`);
   await removeDemo(controlPlane);
+  const services = await phones.phones[0]?.docker(['service', 'ls', '--quiet']);
+  expect(services?.trim() === '', `the swarm still has services: ${services}`);
   progress('AppInst and App are deleted, and gone from the phones');
   return 0;
 }

@@ -42,11 +42,12 @@ export async function runMain(
     if (controller.signal.aborted) code = codeOf(controller.signal.reason);
   } catch (error) {
     code = codeOf(error);
-    if (error instanceof Interrupted) progress(`${error.message}, cleaning up`);
+    if (error instanceof Interrupted) progress(error.message);
     else
       progress(`error: ${error instanceof TerminalError ? describeError(error) : stackOf(error)}`);
   }
   try {
+    if (!cleanup.disposed) progress('cleaning up');
     await cleanup.disposeAsync();
   } catch (error) {
     progress(`error while cleaning up: ${stackOf(error)}`);
