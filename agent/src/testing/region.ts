@@ -72,11 +72,11 @@ export class TestRegion implements AsyncDisposable {
     return region;
   }
 
-  /** What `kubectl cloudlet join` would print. */
-  join(): string {
+  /** What `kubectl cloudlet join` would print; `hub` is another way to the hub. */
+  join(hub = this.hub): string {
     return formatJoin({
       cloudlet: 'berlin',
-      hub: this.hub,
+      hub,
       enroll: this.enroll,
       token: this.#token,
       caPin: this.#authority.pin,

@@ -1,0 +1,4 @@
+/** For tests of other rooms that need an agent, or a region for one. */
+export { type AgentChild, type AgentChildOptions, startAgent } from './agent-child.ts';
+export { aPlan, aRemoval, hashOf } from './builders.ts';
+export { eventually, TestRegion } from './region.ts';
