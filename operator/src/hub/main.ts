@@ -52,7 +52,7 @@ export const hubFlags = {
   'enroll-listen': {
     type: 'string',
     default: ':8444',
-    description: 'host:port for agents that need a certificate.',
+    description: 'host:port for agents that need a certificate; the host is that of --listen.',
   },
   'session-listen': {
     type: 'string',
