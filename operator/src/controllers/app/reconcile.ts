@@ -5,13 +5,13 @@
  * Guarantees: a revision is never changed and is kept while an AppInst runs it, may return to it, or waits
  * for it; an App that AppInsts refer to is not deleted.
  */
-import { type App, appReasons, finalizers } from '@cloudlet/crds';
+import { type App, type AppInst, appReasons, finalizers } from '@cloudlet/crds';
 import { ConflictError, NotFoundError } from '@cloudlet/runtime/base';
 import type { Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
 import type { ControllerRevision } from '../../kinds.ts';
 import { revisionName, revisionOf, staleRevisions } from '../../plan/revision.ts';
 import { refs, type Region } from '../../region.ts';
-import { createStatusWriter } from '../../status.ts';
+import { createPostponement, createStatusWriter } from '../../status.ts';
 import { dropFinalizer, ensureFinalizer, referrersText } from '../finalizer.ts';
 import { operatorConditions, operatorFields, statusOf } from './conditions.ts';
 import { problemOf } from './desired.ts';
@@ -30,41 +30,52 @@ export function createAppReconcile(
     conditions: operatorConditions,
   });
 
+  const postpone = createPostponement(region.clock);
+
   return async ({ key, signal }) => {
-    const found = region.apps.get(key); //                                                 1 load
+    // 1: load
+    const found = region.apps.get(key);
     if (!found) return done;
-    const { namespace = '', name } = found.metadata;
-    const users = region.referrers(refs.app(namespace, name));
-    const instances = users.length;
-    const now = region.clock.now();
-    if (found.metadata.deletionTimestamp) {
-      //                                             2 deletion
-      if (instances === 0) {
-        await dropFinalizer(client, region.apps, found, finalizers.app, signal);
-        return done;
-      }
-      const message = `It is used by ${referrersText('AppInst', users)}.`;
-      const problem = { reason: appReasons.InUse, message };
-      const { revision } = found.status ?? {};
-      await statuses.write(
-        found,
-        statusOf({ app: found, now, instances, problem, revision }),
-        signal,
-      );
-      return done;
-    }
-    const app = await ensureFinalizer(client, region.apps, found, finalizers.app, signal); // 3 finalizer
-    const existing = revisionsOf(region, app); //                                          5 observe
+    const users = usersOf(region, found);
+    // 2: deletion
+    if (found.metadata.deletionTimestamp) return leave(found, users, signal);
+    // 3: finalizer
+    const app = await ensureFinalizer(client, region.apps, found, finalizers.app, signal);
+    // 5: observe
+    const existing = revisionsOf(region, app);
     const flavor = region.flavors.get(app.spec.defaultFlavorRef?.name ?? '');
-    const problem = problemOf(app, flavor); //                                             6 plan
+    // 6: plan
+    const problem = problemOf(app, flavor);
+    const [now, instances] = [region.clock.now(), users.length];
     const revision = revisionName(app);
+    // 7: act
     if (!existing.some(({ metadata }) => metadata.name === revision))
-      //                   7 act
       await create(app, nextNumber(existing), signal);
     await collect(staleRevisions(existing, revisionsInUse(region, app, revision)), signal);
-    await statuses.write(app, statusOf({ app, now, revision, instances, problem }), signal);
+    const status = statusOf({ app, now, revision, instances, problem });
+    const urgent = { ...status, instances: app.status?.instances };
+    const isCountOnly = statuses.isCurrent(app, urgent) && !statuses.isCurrent(app, status);
+    const afterMs = postpone(key, isCountOnly);
+    if (afterMs !== undefined)
+      return { kind: 'requeue', afterMs, reason: 'the count of instances waits to be written' };
+    await statuses.write(app, status, signal);
     return done;
   };
+
+  /** Says who uses it, or lets it go. */
+  async function leave(app: App, users: readonly AppInst[], signal: AbortSignal): Promise<Outcome> {
+    if (users.length === 0) {
+      await dropFinalizer(client, region.apps, app, finalizers.app, signal);
+      return done;
+    }
+    const message = `It is used by ${referrersText('AppInst', users)}.`;
+    const problem = { reason: appReasons.InUse, message };
+    const { revision } = app.status ?? {};
+    const now = region.clock.now();
+    const status = statusOf({ app, now, instances: users.length, problem, revision });
+    await statuses.write(app, status, signal);
+    return done;
+  }
 
   async function create(app: App, number: number, signal: AbortSignal): Promise<void> {
     try {
@@ -85,6 +96,9 @@ export function createAppReconcile(
   }
 }
 
+const usersOf = (region: Region, { metadata }: App): readonly AppInst[] =>
+  region.referrers(refs.app(metadata.namespace ?? '', metadata.name));
+
 function revisionsOf(region: Region, app: App): readonly ControllerRevision[] {
   return region.informers.revisions.cache.byIndex('app', app.metadata.uid);
 }
@@ -94,8 +108,7 @@ const nextNumber = (existing: readonly ControllerRevision[]): number =>
 
 /** What an AppInst runs, may return to, must not try again, or was told to wait for. */
 function revisionsInUse(region: Region, app: App, current: string): ReadonlySet<string> {
-  const { namespace = '', name } = app.metadata;
-  const used = region.referrers(refs.app(namespace, name)).flatMap(({ spec, status }) => {
+  const used = usersOf(region, app).flatMap(({ spec, status }) => {
     const { revision, lastHealthy, failed, available } = status?.rollout ?? {};
     return [revision, lastHealthy, failed, available, spec.rolloutRevision];
   });

@@ -55,6 +55,8 @@ export function decide(observed: Observed): Decision {
   const { appInst, choice, revision } = observed;
   const here = observed.holdings.find(({ entry }) => entry !== undefined);
   if (appInst.spec.suspend) return here ? suspended(observed, here) : { kind: 'Idle' };
+  if ('reason' in observed.sites && observed.sites.reason === appInstReasons.Progressing)
+    return { kind: 'Wait', afterMs: 1_000, reason: observed.sites.message };
   const problem = problemOf(observed);
   if (problem) return { kind: 'Refused', problem };
   if (!choice || !revision) return missingRevision(observed);

@@ -40,18 +40,23 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
   const report = reporter(dependencies, statuses);
 
   return async ({ key, signal }) => {
-    const object = region.appInsts.get(key); //                              1 load
+    // 1: load
+    const object = region.appInsts.get(key);
     if (!object) return done;
-    if (object.metadata.deletionTimestamp)
-      //                                2 deletion
-      return remove(dependencies, report, object, signal);
-    const { appInst, id } = await ensureIdentity(region, object, signal); // 3 finalizer and id
-    const observed = await observe(dependencies, appInst, id, signal); //    5 observe
-    const decision = decide(observed); //                                    4 suspend, and 6 plan
+    // 2: deletion
+    if (object.metadata.deletionTimestamp) return remove(dependencies, report, object, signal);
+    // 3: finalizer and id
+    const { appInst, id } = await ensureIdentity(region, object, signal);
+    // 5: observe
+    const observed = await observe(dependencies, appInst, id, signal);
+    // 4 and 6: suspend, plan
+    const decision = decide(observed);
     if (decision.kind === 'Wait')
       return { kind: 'requeue', afterMs: decision.afterMs, reason: decision.reason };
-    const allocation = await allocate(region, observed, decision, signal); // 7 act
-    await report(resultOf(observed, decision, allocation), signal); //          and report
+    // 7: act
+    const allocation = await allocate(region, observed, decision, signal);
+    // and report
+    await report(resultOf(observed, decision, allocation), signal);
     return nextLook(dependencies, observed, decision);
   };
 }

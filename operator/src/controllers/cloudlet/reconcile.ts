@@ -14,7 +14,13 @@ import { joinSecretName, siteLeaseName } from '../../names.ts';
 import { confirmRemoval } from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
 import type { Region } from '../../region.ts';
-import { conditionOf, createStatusWriter, type StatusWriter } from '../../status.ts';
+import {
+  conditionOf,
+  createPostponement,
+  createStatusWriter,
+  postponeMs,
+  type StatusWriter,
+} from '../../status.ts';
 import { answerRequest } from './answer.ts';
 import { operatorConditions, operatorFields, type Result, statusOf } from './conditions.ts';
 import { ensureIdentity } from './identity.ts';
@@ -34,8 +40,6 @@ export interface CloudletDependencies {
 }
 
 const done: Outcome = { kind: 'done' };
-/** Changes of `allocated` alone are written once in so long. */
-const lazyMs = 2_000;
 
 export function createCloudletReconcile(
   dependencies: CloudletDependencies,
@@ -51,25 +55,30 @@ export function createCloudletReconcile(
   const report = reporter(dependencies, statuses);
 
   return async ({ key, signal }) => {
-    const found = region.cloudlets.get(key); //                                1 load
+    // 1: load
+    const found = region.cloudlets.get(key);
     if (!found) {
       liveness.forget(key);
       return done;
     }
     const isLeaving = found.metadata.deletionTimestamp !== undefined;
-    const cloudlet = isLeaving ? found : await ensureIdentity(region, found, signal); // 3 finalizer and id
-    const observed = observe(region, liveness, cloudlet); //                   5 observe
+    // 3: finalizer and id
+    const cloudlet = isLeaving ? found : await ensureIdentity(region, found, signal);
+    // 5: observe
+    const observed = observe(region, liveness, cloudlet);
     const holdback = isLeaving ? holdbackOf(observed) : undefined;
+    // 2: deletion
     if (isLeaving && holdback === undefined) {
-      //                              2 deletion
       await finish(region, cloudlet, signal);
       return done;
     }
-    const { result, judged } = await plan(observed, holdback); //              6 plan
-    await provide(dependencies, observed, signal); //                          7 act
-    const reported = await report(key, result, signal); //                       keys are on record,
+    // 6: plan
+    const { result, judged } = await plan(observed, holdback);
+    // 7: act
+    await provide(dependencies, observed, signal);
+    // and report: keys are on record before their certificates exist
+    const reported = await report(key, result, signal);
     for (const { request, verdict } of judged)
-      //                                then certificates
       await answerRequest(
         region,
         dependencies.authority(),
@@ -195,19 +204,14 @@ interface Reported {
 }
 
 function reporter({ events, region }: CloudletDependencies, statuses: StatusWriter<Cloudlet>) {
-  /** When a change of `allocated` alone is due. */
-  const due = new Map<string, number>();
+  const postpone = createPostponement(region.clock);
   return async (key: string, result: Result, signal: AbortSignal): Promise<Reported> => {
     const { cloudlet } = result;
     const status = statusOf(result);
     const urgent = { ...status, allocated: cloudlet.status?.allocated };
-    if (statuses.isCurrent(cloudlet, urgent) && !statuses.isCurrent(cloudlet, status)) {
-      const now = region.clock.monotonic();
-      const at = due.get(key) ?? now + lazyMs;
-      due.set(key, at);
-      if (now < at) return { cloudlet, isPostponed: true };
-    }
-    due.delete(key);
+    const isCountOnly =
+      statuses.isCurrent(cloudlet, urgent) && !statuses.isCurrent(cloudlet, status);
+    if (postpone(key, isCountOnly) !== undefined) return { cloudlet, isPostponed: true };
     const before = conditionOf(cloudlet, 'Ready');
     const written = await statuses.write(cloudlet, status, signal);
     const after = status.conditions?.find(({ type }) => type === 'Ready');
@@ -224,7 +228,7 @@ function reporter({ events, region }: CloudletDependencies, statuses: StatusWrit
 }
 
 function nextLook({ connection }: Result, isPostponed: boolean): Outcome {
-  const afterMs = Math.min(connection.recheckMs ?? Infinity, isPostponed ? lazyMs : Infinity);
+  const afterMs = Math.min(connection.recheckMs ?? Infinity, isPostponed ? postponeMs : Infinity);
   if (!Number.isFinite(afterMs)) return done;
   return {
     kind: 'requeue',

@@ -21,17 +21,19 @@ export function createClusterReconcile(
   });
 
   return async ({ key, signal }) => {
-    const found = region.clusters.get(key); //                              1 load
+    // 1: load
+    const found = region.clusters.get(key);
     if (!found) return done;
     const { namespace = '', name } = found.metadata;
     const appInsts = region.referrers(refs.cluster(namespace, name));
     const isLeaving = found.metadata.deletionTimestamp !== undefined;
+    // 2: deletion
     if (isLeaving && appInsts.length === 0) {
-      //                            2 deletion
       await dropFinalizer(client, region.clusters, found, finalizers.cluster, signal);
       return done;
     }
-    const cluster = isLeaving //                                            3 finalizer
+    // 3: finalizer
+    const cluster = isLeaving
       ? found
       : await ensureFinalizer(client, region.clusters, found, finalizers.cluster, signal);
     const site = cluster.spec.cloudletRef.name;
@@ -44,7 +46,8 @@ export function createClusterReconcile(
       instances,
       users: isLeaving ? referrersText('AppInst', appInsts) : undefined,
     });
-    await statuses.write(cluster, status, signal); //                       7 report
+    // 7: report
+    await statuses.write(cluster, status, signal);
     return done;
   };
 }

@@ -15,16 +15,17 @@ export function createFlavorReconcile(
 ): (context: ReconcileContext) => Promise<Outcome> {
   const client = region.clients.flavors;
   return async ({ key, signal }) => {
-    const flavor = region.flavors.get(key); //                              1 load
+    // 1: load
+    const flavor = region.flavors.get(key);
     if (!flavor) return done;
+    // 3: finalizer
     if (flavor.metadata.deletionTimestamp === undefined) {
-      //               3 finalizer
       await ensureFinalizer(client, region.flavors, flavor, finalizers.flavor, signal);
       return done;
     }
     const users = usersOf(region, key);
+    // 2: deletion
     if (users === undefined) {
-      //                                           2 deletion
       await dropFinalizer(client, region.flavors, flavor, finalizers.flavor, signal);
       return done;
     }

@@ -21,22 +21,25 @@ export function createZoneReconcile(
   });
 
   return async ({ key, signal }) => {
-    const found = region.zones.get(key); //                                 1 load
+    // 1: load
+    const found = region.zones.get(key);
     if (!found) return done;
     const cloudlets = region.informers.cloudlets.cache.byIndex('zone', key);
     const users = usersOf(region, key);
     const isLeaving = found.metadata.deletionTimestamp !== undefined;
+    // 2: deletion
     if (isLeaving && users === undefined) {
-      //                              2 deletion
       await dropFinalizer(client, region.zones, found, finalizers.zone, signal);
       return done;
     }
-    const zone = isLeaving //                                               3 finalizer
+    // 3: finalizer
+    const zone = isLeaving
       ? found
       : await ensureFinalizer(client, region.zones, found, finalizers.zone, signal);
     const now = region.clock.now();
     const status = statusOf({ zone, now, cloudlets, users: isLeaving ? users : undefined });
-    await statuses.write(zone, status, signal); //                          7 report
+    // 7: report
+    await statuses.write(zone, status, signal);
     return done;
   };
 }
