@@ -105,6 +105,8 @@ test('cut off and power-cycled, a site runs again from its own disk', { skip }, 
   await until('the service that was removed by hand to return', 60_000, async () => {
     const now = await services();
     expect(now.length === 1 && now[0] !== service, now.join());
+    const containers = await containersOf(world.phones.phones, stack);
+    expect(containers.length === 2, containers.join());
   });
   await answersVersion(url, '1');
 });
