@@ -143,7 +143,8 @@ export interface Driver {
     signal: AbortSignal,
   ): Promise<StepResult>;
   /**
-   * One full snapshot, then changes, and a full one every 60 s. Its end or error means: start over.
+   * One full snapshot, then changes, and a full one every 60 s. Its end or error means: start over. While
+   * the platform cannot say what there is, only `Site` comes; the snapshot follows when it can.
    */
   observe(signal: AbortSignal): AsyncIterable<Observation>;
   /** @throws DriverError when the target is not there or cannot be reached. */

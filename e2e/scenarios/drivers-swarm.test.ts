@@ -21,6 +21,6 @@ suite('the swarm driver', { skip: phonesUnavailable() ?? false }, () => {
 
   conformance(async () => swarmHarness(bed, await bed.leader(), images), {
     name: 'docker-swarm',
-    capabilities: ['exec', 'logs', 'crashing images', 'volumes', 'replicas'],
+    capabilities: ['exec', 'logs', 'crashing images', 'volumes', 'checkpoints', 'replicas'],
   });
 });

@@ -45,6 +45,13 @@ const cases: readonly [string, Service, readonly Task[], string, string?][] = [
     'No such image',
   ],
   ['an update that goes on', updated('updating'), [aTask()], 'Moving', 'updating'],
+  [
+    'failures of an update that goes on',
+    updated('updating'),
+    [failed('a', 9000), failed('b', 4000)],
+    'Moving',
+    'updating',
+  ],
   ['an update that stopped', updated('paused'), [aTask()], 'Failed', 'update stopped'],
   ['a roll-back that goes on', updated('rollback_started'), [aTask()], 'Moving', 'rolling back'],
   ['a roll-back that ended', updated('rollback_completed'), [aTask()], 'Failed', 'rolled back'],

@@ -52,6 +52,7 @@ export function stateOf(service: Service, tasks: readonly Task[], now: number): 
   const name = service.Spec.Name;
   const state = service.UpdateStatus?.State;
   if (state === 'rollback_started') return moving(`${name}: rolling back`);
+  if (state === 'updating' && willDecide(service)) return moving(`${name}: updating`);
   if (isJob(service) && wanted > 0) return jobState(service, current, counts);
   if (running < wanted) {
     const failure = failureOf(current, now);
@@ -73,6 +74,11 @@ export function runningTasks(tasks: readonly Task[]): readonly Task[] {
 
 export function isRunning(task: Task): boolean {
   return task.Status.State === 'running' && task.DesiredState === 'running';
+}
+
+/** While the swarm updates it decides itself whether that failed, unless it was told to go on regardless. */
+function willDecide({ Spec }: Service): boolean {
+  return Spec.UpdateConfig?.FailureAction !== 'continue';
 }
 
 /** Told to end a while ago at most, and not ended yet. */

@@ -1,6 +1,7 @@
 /** The part of dockerode that the driver calls; the package has no types of its own. */
 declare module 'dockerode' {
   import type { Duplex, Readable } from 'node:stream';
+  import type { PeerCertificate } from 'node:tls';
 
   interface Call {
     abortSignal?: AbortSignal;
@@ -71,7 +72,19 @@ declare module 'dockerode' {
   }
 
   class Docker {
-    constructor(options: { socketPath: string; host?: undefined; headers?: object });
+    constructor(
+      options:
+        | { socketPath: string; host?: undefined }
+        | {
+            host: string;
+            port: number;
+            protocol: 'https';
+            key: string;
+            cert: string;
+            ca: string;
+            checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined;
+          },
+    );
     info(opts: Call): Promise<unknown>;
     version(opts: Call): Promise<unknown>;
     getEvents(opts: Filtered & { since?: number }): Promise<Readable>;

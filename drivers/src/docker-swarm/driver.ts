@@ -19,6 +19,7 @@ import { Engine } from './engine.ts';
 import { ensureStack } from './ensure.ts';
 import { Leadership } from './leadership.ts';
 import { Observer } from './observer.ts';
+import { type HelperOptions, NodeHelpers } from './helper/client.ts';
 import { labelNode, type NodeProbe, probeNode } from './probe.ts';
 import { withoutSecrets } from './redact.ts';
 import { removeStack } from './remove.ts';
@@ -39,6 +40,8 @@ export interface SwarmDriverOptions {
   readonly dataDir?: string;
   /** HAProxy on this node: its image, and a folder of its own. Absent: no public port answers. */
   readonly loadBalancer?: { readonly image: string; readonly dir: string };
+  /** How the helpers of other nodes are reached. Absent: exec and volumes are this node's only. */
+  readonly helpers?: HelperOptions;
   /** Encrypt the overlay networks of instances. @default false */
   readonly overlayEncrypted?: boolean;
 }
@@ -54,6 +57,7 @@ class SwarmDriver implements Driver {
   readonly #engine: Engine;
   readonly #surveyor: Surveyor;
   readonly #leadership: Leadership;
+  readonly #helpers: NodeHelpers | undefined;
   readonly #loadBalancer: LoadBalancer | undefined;
   #observer: Observer | undefined;
   #probe: NodeProbe | undefined;
@@ -65,12 +69,13 @@ class SwarmDriver implements Driver {
     this.#engine = new Engine({ socketPath, clock });
     this.#surveyor = new Surveyor(this.#engine);
     this.#leadership = new Leadership(dataDir);
+    this.#helpers = options.helpers && new NodeHelpers(options.helpers, clock);
     this.#loadBalancer = this.#balance();
   }
 
   async ensure(
     plan: Plan,
-    _checkpoint: Checkpoint | undefined,
+    checkpoint: Checkpoint | undefined,
     signal: AbortSignal,
   ): Promise<StepResult> {
     signal.throwIfAborted();
@@ -79,6 +84,7 @@ class SwarmDriver implements Driver {
       return await ensureStack({
         engine: this.#engine,
         plan,
+        checkpoint,
         facts: await this.#facts(signal),
         overlayEncrypted: this.#options.overlayEncrypted ?? false,
         signal,
@@ -130,7 +136,7 @@ class SwarmDriver implements Driver {
     const options = {
       engine: this.#engine,
       ownNodeId: async (within: AbortSignal) => (await this.#surveyor.info(within)).Swarm.NodeID,
-      remoteExec: undefined,
+      helpers: this.#helpers,
     };
     return openSwarmSession(options, target, signal);
   }
@@ -174,9 +180,18 @@ class SwarmDriver implements Driver {
   ): Promise<readonly string[]> {
     await removeLocalVolumes(this.#engine, filters, signal);
     const { Swarm } = await this.#surveyor.info(signal);
-    const nodes = await this.#engine.nodes(signal);
-    return nodes
-      .filter(({ ID }) => ID !== Swarm.NodeID)
-      .map(({ ID, Description }) => Description.Hostname || ID);
+    const others = (await this.#engine.nodes(signal)).filter(({ ID }) => ID !== Swarm.NodeID);
+    const unreached: string[] = [];
+    for (const node of others) {
+      try {
+        const engine = await this.#helpers?.reach(node, signal);
+        if (engine) await removeLocalVolumes(engine, filters, signal);
+        else unreached.push(node.Description.Hostname || node.ID);
+      } catch (error) {
+        if (!(error instanceof DriverError) || error.reason !== 'NoHelper') throw error;
+        unreached.push(node.Description.Hostname || node.ID);
+      }
+    }
+    return unreached;
   }
 }

@@ -37,6 +37,7 @@ const cases: readonly [number, string, object][] = [
     'rpc error: code = Unknown desc = The swarm does not have a leader.',
     { reason: 'QuorumLost' },
   ],
+  [500, 'raft: failed to process the request: node lost leader status', { reason: 'QuorumLost' }],
   [503, 'This node is not a swarm manager.', { reason: 'NotASwarmManager' }],
   [404, 'service x not found', { name: 'NotFoundError' }],
   [409, 'name conflicts with an existing object', { name: 'ConflictError' }],

@@ -1,5 +1,5 @@
 /**
- * One engine, reached by dockerode on its unix socket.
+ * One engine, reached by dockerode on its unix socket, or through the helper of its node.
  *
  * Guarantees: every call has a deadline of 25 s (a manager without a leader answers after 20 s); a failure is
  * one typed error that says what was tried; `DOCKER_HOST` and its kin are not looked at.
@@ -7,6 +7,7 @@
  * @grpc/grpc-js and protobufjs, are never called, so that a bundler may replace both (docs/drivers.md).
  */
 import type { Readable } from 'node:stream';
+import type { PeerCertificate } from 'node:tls';
 import Docker from 'dockerode';
 import {
   ConflictError,
@@ -29,10 +30,21 @@ import type {
 
 export const callDeadlineMs = 25_000;
 
-export interface EngineOptions {
-  readonly socketPath: string;
-  readonly clock: Clock;
+export type EngineOptions = { readonly clock: Clock } & (
+  | { readonly socketPath: string }
+  /** Another node's engine, behind its helper. */
+  | { readonly remote: RemoteEngine }
+);
+
+export interface RemoteEngine {
+  readonly host: string;
+  readonly port: number;
+  /** PEM; `ca` is the site's authority. */
+  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
 }
+
+/** Common name of helpers' certificates; their addresses change, so no name of a host is in them. */
+export const helperName = 'edge:node';
 
 /** What a list may be narrowed by: labels and names, as the engine's `filters`. */
 export type Filters = Record<string, readonly string[]>;
@@ -40,13 +52,19 @@ export type Filters = Record<string, readonly string[]>;
 export class Engine {
   readonly clock: Clock;
   readonly docker: Docker;
-  readonly #socketPath: string;
+  readonly #place: string;
 
-  constructor({ socketPath, clock }: EngineOptions) {
-    this.clock = clock;
-    this.#socketPath = socketPath;
+  constructor(options: EngineOptions) {
+    this.clock = options.clock;
+    if ('remote' in options) {
+      const { host, port, tls } = options.remote;
+      this.#place = `${host}:${port}`;
+      this.docker = new Docker({ host, port, protocol: 'https', ...tls, checkServerIdentity });
+      return;
+    }
+    this.#place = options.socketPath;
     // `host` is named to keep docker-modem from taking it from the environment.
-    this.docker = new Docker({ socketPath, host: undefined });
+    this.docker = new Docker({ socketPath: options.socketPath, host: undefined });
   }
 
   /**
@@ -69,7 +87,7 @@ export class Engine {
       )) as T;
     } catch (error) {
       signal?.throwIfAborted();
-      throw engineError(what, error, this.#socketPath);
+      throw engineError(what, error, this.#place);
     }
   }
 
@@ -90,7 +108,7 @@ export class Engine {
       return (await opened) as T;
     } catch (error) {
       signal.throwIfAborted();
-      throw engineError(what, error, this.#socketPath);
+      throw engineError(what, error, this.#place);
     }
   }
 
@@ -148,6 +166,10 @@ export class Engine {
   }
 }
 
+function checkServerIdentity(_host: string, { subject }: PeerCertificate): Error | undefined {
+  return subject.CN === helperName ? undefined : new Error('the peer is no helper of a node');
+}
+
 /** Whether an error says that the object is not there. */
 export function isNotFound(error: unknown): boolean {
   return error instanceof NotFoundError;
@@ -170,7 +192,7 @@ interface HttpFailure {
 }
 
 /** The one place that reads the engine's failures. */
-export function engineError(what: string, thrown: unknown, socketPath: string): Error {
+export function engineError(what: string, thrown: unknown, place: string): Error {
   if (thrown instanceof DriverError) return thrown;
   if (thrown instanceof DeadlineError)
     return new DriverError('EngineUnreachable', thrown.message, { cause: thrown });
@@ -179,7 +201,7 @@ export function engineError(what: string, thrown: unknown, socketPath: string): 
   const message = `${what}: ${text}`;
   const options = { cause: thrown };
   if (failure.statusCode === undefined)
-    return new DriverError('EngineUnreachable', `${what} at ${socketPath}: ${text}`, options);
+    return new DriverError('EngineUnreachable', `${what} at ${place}: ${text}`, options);
   if (isLeaderless(text)) return new DriverError('QuorumLost', message, options);
   if (/not a swarm manager|not part of a swarm/i.test(text))
     return new DriverError('NotASwarmManager', message, options);
@@ -192,7 +214,9 @@ export function engineError(what: string, thrown: unknown, socketPath: string): 
 }
 
 export function isLeaderless(text: string): boolean {
-  return /does not have a leader|no leader|context deadline exceeded|lost quorum/i.test(text);
+  return /does not have a leader|no leader|lost leader status|context deadline exceeded|lost quorum/i.test(
+    text,
+  );
 }
 
 /** What the engine said, without docker-modem's frame around it. */

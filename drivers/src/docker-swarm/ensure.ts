@@ -13,7 +13,7 @@ import {
   type ServiceSpec,
   type StackPlan,
 } from '../compose/index.ts';
-import type { StepResult } from '../driver.ts';
+import type { Checkpoint, StepResult } from '../driver.ts';
 import { stateOf, type ServiceState } from './convergence.ts';
 import type { Engine } from './engine.ts';
 import type { Service, Task } from './engine-types.ts';
@@ -31,7 +31,6 @@ import { collectFileObjects, ensureFileObjects, ensureNetworks } from './objects
 import {
   adoptService,
   ensureService,
-  markFailed,
   removeService,
   type ServiceContext,
   type SiteFacts,
@@ -41,6 +40,7 @@ import { desiredStack } from './stack.ts';
 export interface EnsureOptions {
   readonly engine: Engine;
   readonly plan: Plan;
+  readonly checkpoint: Checkpoint | undefined;
   readonly facts: SiteFacts;
   readonly overlayEncrypted: boolean;
   readonly signal: AbortSignal;
@@ -62,12 +62,15 @@ export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
     withNetworkIds(bindReferences(spec, ids), networks.ids),
   );
   const warnings = [...wanted.warnings, ...networks.warnings];
+  const tried = { ...triedOf(options.checkpoint) };
   let isChanged = false;
+  let isRollingBack = false;
   for (const spec of bound) {
     const current = services.find((service) => service.Spec.Name === spec.Name);
-    if (current) await noteRollback(spec, current, context);
-    const result = await ensureService(spec, current, context);
+    const result = await ensureService(spec, current, tried[spec.Name], context);
     isChanged ||= result.changed;
+    isRollingBack ||= result.isRollingBack ?? false;
+    if (result.tried !== undefined) tried[spec.Name] = result.tried;
     warnings.push(...result.warnings);
   }
   for (const service of services) {
@@ -75,9 +78,24 @@ export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
     await removeService(engine, service, signal);
     isChanged = true;
   }
-  if (isChanged)
-    return { kind: 'Working', progress: step(3, 'services'), againMs: 250, ...told(warnings) };
+  const checkpoint = { version: checkpointVersion, data: { tried } };
+  if (isRollingBack) {
+    const progress = step(3, 'rolling back');
+    return { kind: 'Working', progress, againMs: 1000, checkpoint, ...told(warnings) };
+  }
+  if (isChanged) {
+    const progress = step(3, 'services');
+    return { kind: 'Working', progress, againMs: 250, checkpoint, ...told(warnings) };
+  }
   return await settle({ ...options, stack, warnings });
+}
+
+const checkpointVersion = 'swarm-1';
+
+/** What each service was last updated to, by name. Without it a roll-back is taken to be of this plan. */
+function triedOf(checkpoint: Checkpoint | undefined): Readonly<Record<string, string>> {
+  if (checkpoint?.version !== checkpointVersion) return {};
+  return (checkpoint.data as { tried?: Record<string, string> }).tried ?? {};
 }
 
 /**
@@ -140,31 +158,19 @@ function withNetworkIds(spec: ServiceSpec, ids: ReadonlyMap<string, string>): Se
   return { ...spec, TaskTemplate: { ...spec.TaskTemplate, Networks } };
 }
 
-/** After a roll-back the service has its previous specification: what failed is written on it once. */
-async function noteRollback(
-  spec: ServiceSpec,
-  current: Service,
-  context: ServiceContext,
-): Promise<void> {
-  if (current.UpdateStatus?.State !== 'rollback_completed') return;
-  const { engine, signal } = context;
-  const tasks = await engine.tasks({ service: [current.ID] }, signal);
-  const failed = [...tasks]
-    .filter((task) => task.Status.Err && ['failed', 'rejected'].includes(task.Status.State))
-    .sort((a, b) => Date.parse(b.Status.Timestamp) - Date.parse(a.Status.Timestamp))[0];
-  const cause = failed?.Status.Err ?? current.UpdateStatus.Message ?? 'its tasks did not stay up';
-  const message = `${spec.Name}: update rolled back: ${cause}`;
-  await markFailed(spec, current, message, context);
-  throw new DriverError(appInstReasons.RolledBack, message, { permanent: true });
-}
-
 interface Settling extends EnsureOptions {
   readonly stack: string;
   readonly warnings: readonly string[];
 }
 
 /** Everything is as asked for; are the tasks? */
-async function settle({ engine, stack, warnings, signal }: Settling): Promise<StepResult> {
+async function settle({
+  engine,
+  stack,
+  warnings,
+  checkpoint,
+  signal,
+}: Settling): Promise<StepResult> {
   const services = await engine.services(byStack(stack), signal);
   const tasks = await tasksOf(engine, services, signal);
   const states = services.map((service) =>
@@ -177,7 +183,10 @@ async function settle({ engine, stack, warnings, signal }: Settling): Promise<St
     });
   }
   const moving = states.filter((state) => state.kind === 'Moving');
-  if (moving.length > 0) return working(states, moving, warnings);
+  if (moving.length > 0) {
+    const result = working(states, moving, warnings);
+    return checkpoint ? { ...result, checkpoint } : result;
+  }
   await collectFileObjects(engine, stack, services, signal);
   return { kind: 'Done', ...told(warnings) };
 }
@@ -186,7 +195,7 @@ function working(
   states: readonly ServiceState[],
   moving: readonly Extract<ServiceState, { kind: 'Moving' }>[],
   warnings: readonly string[],
-): StepResult {
+): Extract<StepResult, { kind: 'Working' }> {
   const running = states.reduce((sum, state) => sum + Math.min(state.running, state.wanted), 0);
   const wanted = states.reduce((sum, state) => sum + state.wanted, 0);
   return {

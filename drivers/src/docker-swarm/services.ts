@@ -10,15 +10,9 @@ import { ConflictError, contentHash, DriverError } from '@cloudlet/runtime/base'
 import { sameService, type ServiceSpec, type Strings, withoutUnknown } from '../compose/index.ts';
 import type { Engine } from './engine.ts';
 import type { Service } from './engine-types.ts';
+import { lastError } from './convergence.ts';
 import { checkArchitecture, credentialsFor, resolveImage } from './images.ts';
-import {
-  adoptedLabel,
-  failedLabel,
-  imageLabel,
-  instanceLabel,
-  platformsLabel,
-  sequenceLabel,
-} from './names.ts';
+import { adoptedLabel, failedLabel, imageLabel, platformsLabel, sequenceLabel } from './names.ts';
 
 export interface ServiceContext {
   readonly engine: Engine;
@@ -46,12 +40,26 @@ interface FailedUpdate {
   readonly message: string;
 }
 
-/** Brings one service to `wanted`; answers whether anything was changed, and warnings. */
+export interface EnsuredService {
+  readonly changed: boolean;
+  readonly warnings: readonly string[];
+  /** What the last update was to; if the swarm rolls it back, that is what failed. */
+  readonly tried?: string;
+  /** The swarm is rolling back: nothing was done. */
+  readonly isRollingBack?: boolean;
+}
+
+/**
+ * Brings one service to `wanted`.
+ * @param tried what the last update of it was to, where that is known.
+ * @throws DriverError when the swarm rolled back just what is wanted.
+ */
 export async function ensureService(
   wanted: ServiceSpec,
   current: Service | undefined,
+  tried: string | undefined,
   context: ServiceContext,
-): Promise<{ readonly changed: boolean; readonly warnings: readonly string[] }> {
+): Promise<EnsuredService> {
   if (current && isLeftAsAdopted(current, wanted)) return { changed: false, warnings: [] };
   const { spec, warnings } = await withImage(wanted, current?.Spec, context);
   if (!current) {
@@ -59,18 +67,20 @@ export async function ensureService(
     return { changed: true, warnings };
   }
   const kept = keepForceUpdate(spec, current.Spec);
-  const { apiVersion } = context.facts;
-  if (
-    sameService(
-      withoutPlatforms(kept),
-      current.Spec,
-      apiVersion === undefined ? {} : { apiVersion },
-    )
-  )
-    return { changed: false, warnings };
-  refuseFailed(kept, current);
+  if (isSame(kept, current, context.facts)) return { changed: false, warnings };
+  const state = current.UpdateStatus?.State;
+  if (state === 'rollback_started') return { changed: false, warnings, isRollingBack: true };
+  const content = contentOf(kept);
+  if (state === 'rollback_completed' && content === (tried ?? content))
+    await markFailed(content, current, context);
+  refuseFailed(content, current);
   await updateService(kept, current, context);
-  return { changed: true, warnings };
+  return { changed: true, warnings, tried: content };
+}
+
+function isSame(wanted: ServiceSpec, current: Service, { apiVersion }: SiteFacts): boolean {
+  const facts = apiVersion === undefined ? {} : { apiVersion };
+  return sameService(withoutPlatforms(wanted), current.Spec, facts);
 }
 
 /** A stack that was taken over is left as it runs until its plan changes. */
@@ -227,9 +237,9 @@ function contentOf({ TaskTemplate, EndpointSpec }: ServiceSpec): string {
 }
 
 /** @throws DriverError when the swarm rolled back this very content. */
-function refuseFailed(wanted: ServiceSpec, current: Service): void {
+function refuseFailed(content: string, current: Service): void {
   const failed = failedUpdateOf(current);
-  if (failed?.content !== contentOf(wanted)) return;
+  if (failed?.content !== content) return;
   throw new DriverError(appInstReasons.RolledBack, failed.message, { permanent: true });
 }
 
@@ -246,20 +256,20 @@ export function failedUpdateOf({ Spec }: Service): FailedUpdate | undefined {
 /**
  * Writes on a rolled-back service what was refused and why: what runs is the previous specification, which
  * knows nothing of it.
+ * @throws DriverError always, to say so.
  */
-export async function markFailed(
-  wanted: ServiceSpec,
+async function markFailed(
+  content: string,
   current: Service,
-  message: string,
   context: ServiceContext,
-): Promise<void> {
-  const { spec } = await withImage(wanted, current.Spec, context);
-  const content = contentOf(keepForceUpdate(spec, current.Spec));
-  const failed: FailedUpdate = { content, message: message.slice(0, 512) };
-  const Labels = {
-    ...current.Spec.Labels,
-    [failedLabel]: JSON.stringify(failed),
-    [instanceLabel]: context.plan.id,
-  };
+): Promise<never> {
+  const { engine, signal } = context;
+  const tasks = await engine.tasks({ service: [current.ID] }, signal);
+  const failures = tasks.filter(({ Status }) => ['failed', 'rejected'].includes(Status.State));
+  const cause = lastError(failures) ?? current.UpdateStatus?.Message ?? 'its tasks did not stay up';
+  const message = `${current.Spec.Name}: update rolled back: ${cause}`.slice(0, 512);
+  const failed: FailedUpdate = { content, message };
+  const Labels = { ...current.Spec.Labels, [failedLabel]: JSON.stringify(failed) };
   await updateService({ ...current.Spec, Labels }, current, context);
+  throw new DriverError(appInstReasons.RolledBack, message, { permanent: true });
 }

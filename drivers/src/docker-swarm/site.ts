@@ -94,13 +94,16 @@ export function siteObservation({
   const active = nodes.filter(({ Spec, Status }) => takesTasks(Spec, Status));
   const sum = (value: (node: SwarmNode) => number | undefined): number =>
     active.reduce((total, node) => total + (value(node) ?? 0), 0);
+  const quorum = quorumOf(nodes);
+  const serving: Verdict = {
+    status: 'True',
+    reason: cloudletReasons.Serving,
+    message: `${active.length} of ${nodes.length} nodes take tasks`,
+  };
   return {
-    platform: {
-      status: 'True',
-      reason: cloudletReasons.Serving,
-      message: `${active.length} of ${nodes.length} nodes take tasks`,
-    },
-    quorum: quorumOf(nodes),
+    // A leader that has just lost the others still answers, and can change nothing.
+    platform: quorum.status === 'True' ? serving : quorum,
+    quorum,
     ...(loadBalancer ? { loadBalancer } : {}),
     platformVersion: info.ServerVersion,
     leads: own?.ManagerStatus?.Leader ?? false,

@@ -5,24 +5,17 @@
 import { DriverError } from '@cloudlet/runtime/base';
 import type { DriverSession, SessionTarget } from '../../driver.ts';
 import type { Engine } from '../engine.ts';
+import type { NodeHelpers } from '../helper/client.ts';
 import { execInContainer } from './exec.ts';
 import { logsOf } from './logs.ts';
 import { forwardPort } from './port-forward.ts';
 import { openShell } from './shell.ts';
-import { candidates, type FoundTask, matching, notFound } from './target.ts';
-
-/** Runs a program in a container of another node. */
-export type RemoteExec = (
-  place: FoundTask,
-  containerId: string,
-  target: SessionTarget,
-  signal: AbortSignal,
-) => Promise<DriverSession>;
+import { candidates, matching, notFound } from './target.ts';
 
 export interface SessionOptions {
   readonly engine: Engine;
   readonly ownNodeId: (signal: AbortSignal) => Promise<string>;
-  readonly remoteExec: RemoteExec | undefined;
+  readonly helpers: NodeHelpers | undefined;
 }
 
 export async function openSwarmSession(
@@ -43,7 +36,7 @@ export async function openSwarmSession(
 }
 
 async function openExec(
-  { engine, ownNodeId, remoteExec }: SessionOptions,
+  { engine, ownNodeId, helpers }: SessionOptions,
   target: SessionTarget,
   signal: AbortSignal,
 ): Promise<DriverSession> {
@@ -54,7 +47,10 @@ async function openExec(
   const containerId = place.task.Status.ContainerStatus?.ContainerID;
   if (!containerId) throw notFound(target, 'its container is not there yet');
   if (place.task.NodeID === own) return execInContainer(engine, containerId, target, signal);
-  if (remoteExec) return remoteExec(place, containerId, target, signal);
+  if (helpers) {
+    const remote = await helpers.reach(place.node, signal);
+    return execInContainer(remote, containerId, target, signal);
+  }
   throw new DriverError(
     'NoHelper',
     `${place.name} runs on ${place.node.Description.Hostname}, which has no helper: exec reaches only tasks of the manager that acts`,

@@ -1,0 +1,234 @@
+/** What only a swarm does: stacks made by others, updates that fail, foreign architectures, lost managers. */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import type { Checkpoint, Driver, Observation } from '@cloudlet/drivers';
+import type { Plan } from '@cloudlet/crds';
+import { DriverError, systemClock } from '@cloudlet/runtime/base';
+import type { Phone } from '../testbed/phones/phone.ts';
+import { phonesUnavailable } from '../testbed/phones/phones.ts';
+import { pushSwarmImages, swarmBed, type SwarmBed, type SwarmImages } from './drivers-swarm-bed.ts';
+
+const never = new AbortController().signal;
+
+suite(
+  'the swarm driver and a swarm that changes under it',
+  { skip: phonesUnavailable() ?? false },
+  () => {
+    let bed: SwarmBed;
+    let images: SwarmImages;
+    let phone: Phone;
+    let driver: Driver;
+    before(async () => {
+      bed = await swarmBed(3);
+      images = await pushSwarmImages(bed.registry);
+      phone = await bed.leader();
+      driver = bed.driver(phone);
+    });
+    after(() => bed.close());
+
+    function aPlan(id: string, change: Partial<Plan> = {}): Plan {
+      return {
+        id: `${id}-faults`,
+        sequence: 1,
+        object: { namespace: 'shop', name: 'web', uid: id, generation: 1 },
+        cloudlet: 'here',
+        app: { name: 'web', version: '1', revision: 'web-1' },
+        workload: { kind: 'Image', image: images.good },
+        ...change,
+      };
+    }
+
+    async function bringUp(plan: Plan): Promise<void> {
+      let checkpoint: Checkpoint | undefined;
+      for (let tries = 0; tries < 300; tries++) {
+        const result = await driver.ensure(plan, checkpoint, never);
+        if (result.kind === 'Done') return;
+        checkpoint = result.checkpoint;
+        await systemClock.sleep(result.againMs);
+      }
+      assert.fail('not up');
+    }
+
+    async function takeDown(plan: Plan): Promise<void> {
+      const removal = { id: plan.id, sequence: plan.sequence + 1, deleteVolumes: true };
+      let result = await driver.remove(removal, undefined, never);
+      for (let tries = 0; tries < 300 && result.kind === 'Working'; tries++) {
+        await systemClock.sleep(result.againMs);
+        result = await driver.remove(removal, result.checkpoint, never);
+      }
+      assert.equal(result.kind, 'Done');
+    }
+
+    async function seen(
+      on: Driver,
+      wanted: (one: Observation) => boolean,
+      ms = 60_000,
+    ): Promise<Observation> {
+      const stop = AbortSignal.timeout(ms);
+      for await (const observation of on.observe(stop)) if (wanted(observation)) return observation;
+      throw new Error(`not observed within ${ms} ms`);
+    }
+
+    /** Ids of the tasks that shall run: a restart makes new ones. */
+    const containers = (service: string): Promise<string> => {
+      const filter = ['--filter', 'desired-state=running'];
+      return phone.docker(['service', 'ps', '--quiet', '--no-trunc', ...filter, service]);
+    };
+
+    test('a service that somebody removed comes back', async () => {
+      const plan = aPlan('byhnd');
+      await bringUp(plan);
+      await phone.docker(['service', 'rm', 'web-byhnd_web']);
+      await bringUp(plan);
+      assert.match(await containers('web-byhnd_web'), /\S/);
+      await takeDown(plan);
+    });
+
+    test('an update that fails is rolled back, told, and not tried again', async () => {
+      const plan = aPlan('rolls');
+      await bringUp(plan);
+      const before = await containers('web-rolls_web');
+      const bad: Plan = {
+        ...plan,
+        sequence: 2,
+        workload: { kind: 'Image', image: images.crashing },
+      };
+      const refused = (error: unknown): boolean =>
+        error instanceof DriverError && error.reason === 'RolledBack' && error.permanent;
+      await assert.rejects(bringUp(bad), refused);
+      await assert.rejects(driver.ensure(bad, undefined, never), refused);
+      const told = await seen(driver, (one) => one.kind === 'Snapshot');
+      assert.equal(told.kind, 'Snapshot');
+      const instance = told.instances.find(({ id }) => id === plan.id);
+      assert.equal(instance?.deployed.reason, 'RolledBack');
+      assert.equal(instance.healthy.status, 'True');
+      assert.equal(await containers('web-rolls_web'), before);
+      await bringUp({ ...plan, sequence: 3 });
+      assert.equal(await containers('web-rolls_web'), before);
+      await takeDown(plan);
+    });
+
+    test('a stack that runs is taken over without a restart', async () => {
+      const label = 'com.docker.stack.namespace=legacy';
+      const options = [
+        '--detach',
+        '--label',
+        label,
+        '--container-label',
+        label,
+        '--no-resolve-image',
+      ];
+      await phone.docker(['service', 'create', ...options, '--name', 'legacy_web', images.good]);
+      await systemClock.sleep(3000);
+      const before = await containers('legacy_web');
+      const plan = aPlan('adopt', { adoptStack: 'legacy' });
+      await bringUp(plan);
+      assert.equal(await containers('legacy_web'), before);
+      const told = await seen(driver, (one) => one.kind === 'Snapshot');
+      assert.equal(told.kind, 'Snapshot');
+      const instance = told.instances.find(({ id }) => id === plan.id);
+      assert.deepEqual([instance?.name, instance?.sequence], ['legacy', 1]);
+      await takeDown(plan);
+      assert.doesNotMatch(await phone.docker(['service', 'ls']), /legacy/);
+    });
+
+    test("another owner's stack is left alone", async () => {
+      await phone.docker([
+        ...['service', 'create', '--detach', '--no-resolve-image', '--name', 'web-taken_web'],
+        ...['--label', 'com.docker.stack.namespace=web-taken', images.good],
+      ]);
+      const refused = (error: unknown): boolean => error instanceof DriverError && error.permanent;
+      await assert.rejects(driver.ensure(aPlan('taken'), undefined, never), refused);
+      await phone.docker(['service', 'rm', 'web-taken_web']);
+    });
+
+    test('a compose file runs, and a changed config replaces the old one', async () => {
+      const compose = [
+        'services:',
+        '  web:',
+        `    image: ${images.good}`,
+        '    configs: [{source: page, target: /page}]',
+        '    secrets: [key]',
+        'configs: {page: {file: ./page}}',
+        'secrets: {key: {file: ./key}}',
+      ].join('\n');
+      const file = (path: string, content: string) => ({ path, content });
+      const plan = aPlan('cmpse', {
+        workload: { kind: 'Compose', compose },
+        files: [file('page', 'one'), { ...file('key', 'open sesame'), secret: true }],
+      });
+      await bringUp(plan);
+      const count = async (kind: string): Promise<number> =>
+        (await phone.docker([kind, 'ls', '--quiet'])).split('\n').filter(Boolean).length;
+      assert.deepEqual([await count('config'), await count('secret')], [1, 1]);
+      const [key] = plan.files?.slice(1) ?? [];
+      assert.ok(key);
+      await bringUp({ ...plan, sequence: 2, files: [file('page', 'two'), key] });
+      const exec = { kind: 'exec' as const, instance: plan.id, argv: ['cat', '/page'] };
+      const place = (
+        await phone.docker(['service', 'ps', '--format', '{{.Node}}', 'web-cmpse_web'])
+      ).split('\n')[0];
+      const there = bed.phones.find(({ name }) => name === place);
+      assert.ok(there);
+      const session = await bed.driver(there).openSession(exec, never);
+      assert.equal((await session.stdout.toArray()).join(''), 'two');
+      await bringUp({ ...plan, sequence: 3, files: [file('page', 'two'), key] });
+      await bringUp({ ...plan, sequence: 4, files: [file('page', 'three'), key] });
+      // The one before the last stays: a roll-back would need it.
+      assert.equal(await count('config'), 2);
+      await takeDown(plan);
+      assert.deepEqual([await count('config'), await count('secret')], [0, 0]);
+    });
+
+    test('an image for another architecture runs where a node emulates it', async () => {
+      await seen(driver, (one) => one.kind === 'Snapshot'); // this node has told what it emulates
+      const plan = aPlan('armv7', { workload: { kind: 'Image', image: images.arm } });
+      await bringUp(plan);
+      const told = await seen(driver, (one) => one.kind === 'Snapshot');
+      assert.equal(told.kind, 'Snapshot');
+      assert.ok(told.site.architectures.includes('linux/arm/v7'));
+      await takeDown(plan);
+    });
+
+    test('a drained node is told within seconds', async () => {
+      const other = bed.phones.find(({ name }) => name !== phone.name);
+      assert.ok(other);
+      const isDrained = (one: Observation): boolean =>
+        (one.kind === 'Site' || one.kind === 'Snapshot') &&
+        one.site.nodes.some(
+          ({ name, availability }) => name === other.name && availability === 'Drain',
+        );
+      const told = seen(driver, isDrained, 20_000);
+      await systemClock.sleep(1000);
+      await phone.docker(['node', 'update', '--availability', 'drain', other.name]);
+      await told;
+      await phone.docker(['node', 'update', '--availability', 'active', other.name]);
+    });
+
+    test('without a quorum the last leader reports it, and everything goes on after', async () => {
+      const plan = aPlan('quorm');
+      await bringUp(plan);
+      const others = bed.phones.filter(({ name }) => name !== phone.name);
+      const isLost = (one: Observation): boolean =>
+        one.kind === 'Site' && one.site.quorum?.reason === 'QuorumLost';
+      const lost = seen(driver, isLost, 90_000);
+      await systemClock.sleep(2000);
+      try {
+        for (const other of others) await other.cut();
+        const told = await lost;
+        assert.ok(told.kind === 'Site');
+        assert.equal(told.site.leads, true);
+        assert.equal(told.site.platform.status, 'False');
+        await assert.rejects(driver.ensure({ ...plan, sequence: 2 }, undefined, never), {
+          reason: 'QuorumLost',
+        });
+      } finally {
+        for (const other of others) await other.heal();
+      }
+      const back = await seen(driver, (one) => one.kind === 'Snapshot', 60_000);
+      assert.ok(back.kind === 'Snapshot');
+      assert.ok(back.instances.some(({ id }) => id === plan.id));
+      await takeDown(plan);
+    });
+  },
+);
