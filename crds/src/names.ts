@@ -32,6 +32,8 @@ export const finalizers = {
 
 export const namespaces = {
   system: 'cloudlet-system',
+  /** The region's CA and hash key; only the operator reads it. */
+  authority: 'cloudlet-authority',
   /** Service-account names of sites; holds no object. */
   sites: 'cloudlet-sites',
   /** Copies of tenants' secrets for placed instances. */

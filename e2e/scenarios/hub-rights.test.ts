@@ -157,7 +157,23 @@ const verbs: readonly (readonly [expected: boolean, question: Question])[] = [
   ],
   [
     false,
-    { user: account('access'), verb: 'get', resource: 'secrets', ...system, name: 'cloudlet-ca' },
+    {
+      user: account('access'),
+      verb: 'get',
+      resource: 'secrets',
+      namespace: 'cloudlet-authority',
+      name: 'cloudlet-ca',
+    },
+  ],
+  [
+    false,
+    {
+      user: account('hub'),
+      verb: 'get',
+      resource: 'secrets',
+      namespace: 'cloudlet-authority',
+      name: 'cloudlet-ca',
+    },
   ],
   [
     false,

@@ -288,7 +288,7 @@ test('a key that a person accepted gets a certificate of the Cloudlet, and no ot
     .mergePatch('keys', undefined, { spec: { acceptedKeys: [friend.fingerprint] } });
   const issued = await friend.send();
   const pem = Buffer.from(issued.certificate ?? '', 'base64').toString();
-  const ca = await secrets().get('cloudlet-ca', namespaces.system);
+  const ca = await secrets().get('cloudlet-ca', namespaces.authority);
   const authority = new X509Certificate(Buffer.from(ca.data?.['ca.crt'] ?? '', 'base64'));
   const cloudlet = await site.cloudlet();
   const identity = verifyAgent(new X509Certificate(pem), {

@@ -1,8 +1,8 @@
 /** Names of the region's own objects, which operator, hub, access and the plugin agree on. */
 
-/** Secret of the region's CA in the system namespace: `ca.crt`, `ca.key`. */
+/** Secret of the region's CA in the authority's namespace: `ca.crt`, `ca.key`. */
 export const caSecret = 'cloudlet-ca';
-/** Secret whose `key` keys the hashes that copied Secrets are named by. */
+/** Secret there whose `key` keys the hashes that copied Secrets are named by. */
 export const hashKeySecret = 'cloudlet-hash-key';
 /** Serving certificates (`tls.crt`, `tls.key`, `ca.crt`) of the region's processes. */
 export const servingSecrets = { hub: 'cloudlet-hub-tls', access: 'cloudlet-access-tls' } as const;

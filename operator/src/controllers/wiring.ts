@@ -22,7 +22,7 @@ import {
   priorities,
 } from '@cloudlet/runtime/kubernetes';
 import { type Lease, resourceTypes } from '../kinds.ts';
-import { caSecret, hashKeySecret, joinSecretPrefix, siteLeasePrefix } from '../names.ts';
+import { joinSecretPrefix, siteLeasePrefix } from '../names.ts';
 import { instanceIdOf } from '../plan/render.ts';
 import { refs, type Region } from '../region.ts';
 import { conditionOf } from '../status.ts';
@@ -102,9 +102,7 @@ export function createControllers(options: WiringOptions): readonly Controller[]
 function wireIdentity({ informers }: Region, identity: Controller): void {
   identity.enqueue(identityKey);
   identity.watches(informers.system, ({ metadata }) =>
-    [caSecret, hashKeySecret].includes(metadata.name) || metadata.name.endsWith('-tls')
-      ? [identityKey]
-      : [],
+    metadata.name.endsWith('-tls') ? [identityKey] : [],
   );
 }
 

@@ -148,7 +148,14 @@ export const accesses: Readonly<Record<ProcessName, readonly Access[]>> = {
       group: '',
       resources: ['secrets'],
       verbs: [...read, 'create', 'update', 'patch', 'delete'],
-      why: 'the authority, serving certificates, join tokens',
+      why: 'serving certificates, join tokens',
+    },
+    {
+      in: namespaces.authority,
+      group: '',
+      resources: ['secrets'],
+      verbs: ['get', 'create'],
+      why: "the region's CA and hash key, which no other process may read",
     },
     {
       in: namespaces.system,

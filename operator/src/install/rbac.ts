@@ -26,6 +26,7 @@ export function namespaceManifests(): readonly Manifest[] {
       name: namespaces.system,
       labels: { 'pod-security.kubernetes.io/enforce': 'restricted' },
     }),
+    manifest('v1', 'Namespace', { name: namespaces.authority }),
     manifest('v1', 'Namespace', { name: namespaces.sites }),
     manifest('v1', 'Namespace', { name: namespaces.secrets }),
     ...processes.map((process) =>

@@ -2,6 +2,9 @@
  * The region's own identity: its authority, the serving certificates that it issues to hub and access, and
  * the key of the hashes that copied secrets are named by.
  *
+ * The authority and the hash key lie in a namespace that only the operator reads: hub and access have rights
+ * in the system namespace, and RBAC cannot leave single names out.
+ *
  * Guarantees: each is made once and never overwritten while it can be read; an authority that is damaged
  * stops the operator's issuing and is left for a person, since a new one would cut off every site; serving
  * certificates are renewed with a third of their life left, or when their names change.
@@ -98,15 +101,16 @@ async function ensureSecret(
   content: () => Promise<Readonly<Record<string, string>>>,
 ): Promise<SecretObject> {
   try {
-    return await secrets.get(name, namespaces.system, { signal });
+    return await secrets.get(name, namespaces.authority, { signal });
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error;
   }
   try {
-    return await secrets.create(secretObject(name, await content()), { signal });
+    const object = secretObject(namespaces.authority, name, await content());
+    return await secrets.create(object, { signal });
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error;
-    return secrets.get(name, namespaces.system, { signal });
+    return secrets.get(name, namespaces.authority, { signal });
   }
 }
 
@@ -128,6 +132,7 @@ async function ensureServing(
   if (existing && isFit(existing, authority, hosts, clock.now())) return;
   const issued = await issueServer(authority, { role: part, hosts, now: clock.now() });
   const object = secretObject(
+    namespaces.system,
     name,
     {
       'tls.crt': issued.certificatePem,
@@ -169,6 +174,7 @@ function isFit(
 }
 
 function secretObject(
+  namespace: string,
   name: string,
   content: Readonly<Record<string, string>>,
   annotations: Readonly<Record<string, string>> = {},
@@ -178,7 +184,7 @@ function secretObject(
     kind: 'Secret',
     metadata: {
       name,
-      namespace: namespaces.system,
+      namespace,
       labels: { [labels.managedBy]: 'cloudlet-operator' },
       annotations,
     },
