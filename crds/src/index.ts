@@ -8,5 +8,6 @@ export * from './cloudlet-ledger.ts';
 export * from './cluster.ts';
 export * from './app.ts';
 export * from './appinst.ts';
+export * from './appinst-conditions.ts';
 export * from './kinds.ts';
 export * from './validate.ts';
