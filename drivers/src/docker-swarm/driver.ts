@@ -22,7 +22,7 @@ import { Observer } from './observer.ts';
 import { type HelperOptions, NodeHelpers } from './helper/client.ts';
 import { labelNode, type NodeProbe, probeNode } from './probe.ts';
 import { withoutSecrets } from './redact.ts';
-import { removeStack } from './remove.ts';
+import { type RemovedVolumes, removeStack } from './remove.ts';
 import { openSwarmSession } from './sessions/index.ts';
 import type { SiteFacts } from './services.ts';
 import { siteFacts } from './site.ts';
@@ -177,21 +177,21 @@ class SwarmDriver implements Driver {
   async #removeVolumes(
     filters: readonly Record<string, readonly string[]>[],
     signal: AbortSignal,
-  ): Promise<readonly string[]> {
-    await removeLocalVolumes(this.#engine, filters, signal);
+  ): Promise<RemovedVolumes> {
+    const inUse = [...(await removeLocalVolumes(this.#engine, filters, signal))];
+    const unreached: string[] = [];
     const { Swarm } = await this.#surveyor.info(signal);
     const others = (await this.#engine.nodes(signal)).filter(({ ID }) => ID !== Swarm.NodeID);
-    const unreached: string[] = [];
     for (const node of others) {
       try {
         const engine = await this.#helpers?.reach(node, signal);
-        if (engine) await removeLocalVolumes(engine, filters, signal);
+        if (engine) inUse.push(...(await removeLocalVolumes(engine, filters, signal)));
         else unreached.push(node.Description.Hostname || node.ID);
       } catch (error) {
         if (!(error instanceof DriverError) || error.reason !== 'NoHelper') throw error;
         unreached.push(node.Description.Hostname || node.ID);
       }
     }
-    return unreached;
+    return { unreached, inUse };
   }
 }

@@ -13,11 +13,18 @@ import { byInstance, byStack, instanceLabel, stackLabel } from './names.ts';
 import { removeObjects, stacksOf } from './objects.ts';
 import { removeService } from './services.ts';
 
-/** Removes volumes by label on every node; answers which nodes it could not reach. */
+export interface RemovedVolumes {
+  /** Names of nodes that could not be reached. */
+  readonly unreached: readonly string[];
+  /** Names of volumes that a container which ends still has. */
+  readonly inUse: readonly string[];
+}
+
+/** Removes volumes by label on every node. */
 export type RemoveVolumes = (
   filters: readonly Record<string, readonly string[]>[],
   signal: AbortSignal,
-) => Promise<readonly string[]>;
+) => Promise<RemovedVolumes>;
 
 export interface RemoveOptions {
   readonly engine: Engine;
@@ -52,7 +59,9 @@ export async function removeStack(options: RemoveOptions): Promise<StepResult> {
     if (inUse.length > 0) return working(progress, 3, `still in use: ${inUse.join(', ')}`);
   }
   if (!removal.deleteVolumes) return { kind: 'Done' };
-  const unreached = await options.removeVolumes(filters, signal);
+  const { unreached, inUse } = await options.removeVolumes(filters, signal);
+  if (inUse.length > 0)
+    return working(progress, 4, `volumes still in use: ${[...new Set(inUse)].join(', ')}`);
   if (unreached.length === 0) return { kind: 'Done' };
   return {
     kind: 'Done',

@@ -1,13 +1,14 @@
 /** Named volumes of one node. */
-import { ConflictError, WaitingError } from '@cloudlet/runtime/base';
+import { ConflictError } from '@cloudlet/runtime/base';
 import { type Engine, removed } from './engine.ts';
 
-/** @throws WaitingError while a container that ends still has one. */
+/** Removes them by label; answers the names of those that a container which ends still has. */
 export async function removeLocalVolumes(
   engine: Engine,
   filters: readonly Record<string, readonly string[]>[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
+  const inUse: string[] = [];
   for (const filter of filters) {
     for (const { Name } of await engine.volumes(filter, signal)) {
       try {
@@ -18,8 +19,9 @@ export async function removeLocalVolumes(
         );
       } catch (error) {
         if (!(error instanceof ConflictError)) throw error;
-        throw new WaitingError('Removing', error.message, 1000, { cause: error });
+        inUse.push(Name);
       }
     }
   }
+  return inUse;
 }
