@@ -9,6 +9,7 @@ import type { InformerOptions } from './types.ts';
 
 test('the cache holds what the server has, page by page', async () => {
   await using fixture = await follow({
+    listTimeoutMs: 30_000, // lists are counted: none may be tried again because this machine is busy
     prepare: (server) => {
       server.pageSize = 10;
       for (let i = 0; i < 35; i++) server.put(`thing-${i}`, i);
@@ -23,6 +24,7 @@ test('the cache holds what the server has, page by page', async () => {
 
 test('a page token that expired means one list in one piece', async () => {
   await using fixture = await follow({
+    listTimeoutMs: 30_000,
     prepare: (server) => {
       server.pageSize = 2;
       for (let i = 0; i < 5; i++) server.put(`thing-${i}`, i);
