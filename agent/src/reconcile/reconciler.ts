@@ -36,6 +36,8 @@ export interface InstanceSight {
   readonly stale: string | undefined;
 }
 
+/** A little longer than `decide` waits before it believes that an instance is gone. */
+const goneAgainMs = 1_100;
 /** Everything is looked at again after so long, whatever happened or did not. */
 const sweepMs = 60_000;
 
@@ -183,7 +185,11 @@ export class Reconciler {
 
   #observed(change: { readonly ids: readonly string[]; readonly site: boolean }): void {
     if (change.site) this.#takeRole();
-    for (const id of change.ids) this.look(id);
+    for (const id of change.ids) {
+      this.look(id);
+      // What went right after it was made is believed only a moment later; nothing else would tell again.
+      if (this.#isGone(id)) this.#options.clock.after(goneAgainMs, () => this.look(id));
+    }
     if (change.site) this.#options.onSite();
   }
 

@@ -4,8 +4,8 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { FakeClock, systemClock, type Clock } from '@cloudlet/runtime/base';
-import { callDeadlineMs, Engine } from './engine.ts';
+import { FakeClock, NotFoundError, systemClock, type Clock } from '@cloudlet/runtime/base';
+import { callDeadlineMs, Engine, engineError } from './engine.ts';
 
 async function engineThat(
   context: TestContext,
@@ -79,4 +79,11 @@ test('DOCKER_HOST is not looked at', async (context) => {
   context.after(() => void delete process.env['DOCKER_HOST']);
   const engine = await engineThat(context, (_, response) => response.end('[]'));
   assert.deepEqual(await engine.nodes(), []);
+});
+
+test('a network that goes while it is removed counts as absent, though the engine calls it its own error', () => {
+  const failure = { statusCode: 500, message: 'network abc123 not found' };
+  assert.ok(
+    engineError('remove network shop_default', failure, '/run/engine') instanceof NotFoundError,
+  );
 });

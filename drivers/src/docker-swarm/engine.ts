@@ -205,7 +205,9 @@ export function engineError(what: string, thrown: unknown, place: string): Error
   if (isLeaderless(text)) return new DriverError('QuorumLost', message, options);
   if (/not a swarm manager|not part of a swarm/i.test(text))
     return new DriverError('NotASwarmManager', message, options);
-  if (failure.statusCode === 404) return new NotFoundError(message, options);
+  // A network that goes at this moment is told as an error of the server.
+  if (failure.statusCode === 404 || /^network \S+ not found$/.test(text))
+    return new NotFoundError(message, options);
   if (failure.statusCode === 409 || /update out of sequence/i.test(text))
     return new ConflictError(message, options);
   if (failure.statusCode === 400 || /InvalidArgument/.test(text))
