@@ -82,7 +82,7 @@ test('DOCKER_HOST is not looked at', async (context) => {
 });
 
 test('a network that goes while it is removed counts as absent, though the engine calls it its own error', () => {
-  const failure = { statusCode: 500, message: 'network abc123 not found' };
+  const failure = { statusCode: 500, json: { message: 'network abc123 not found' } };
   assert.ok(
     engineError('remove network shop_default', failure, '/run/engine') instanceof NotFoundError,
   );
