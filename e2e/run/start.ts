@@ -4,8 +4,8 @@
  * Guarantees: says what it does and for how long; whatever ends it, it cleans up what it started; with
  * `--once` it checks that the App answers and rolls out, cleans up and ends with 0.
  */
-import { chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AppInst } from '@cloudlet/crds';
 import { type FlagValues, helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
@@ -77,6 +77,26 @@ async function start(flags: StartFlags, context: CommandContext): Promise<number
   await rm(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
   cleanup.defer(() => rm(dir, { recursive: true, force: true }));
+  try {
+    return await startIn(dir, flags, context);
+  } catch (error) {
+    if (!signal.aborted) {
+      const kept = stateDir('start-failed');
+      await rm(kept, { recursive: true, force: true });
+      await cp(dir, kept, { recursive: true, filter: isLogOrFolder });
+      progress(`the logs are kept in ${kept}`);
+    }
+    throw error;
+  }
+}
+
+/** Everything but logs may hold keys. */
+function isLogOrFolder(path: string): boolean {
+  return path.endsWith('.log') || statSync(path).isDirectory();
+}
+
+async function startIn(dir: string, flags: StartFlags, context: CommandContext): Promise<number> {
+  const { progress, cleanup, signal } = context;
 
   const { provider } = flags;
   const controlPlane = await provideControlPlane({

@@ -39,7 +39,6 @@ export async function runMain(
   let code = 1;
   try {
     code = await command({ progress, signal: controller.signal, cleanup });
-    if (controller.signal.aborted) code = codeOf(controller.signal.reason);
   } catch (error) {
     code = codeOf(error);
     if (error instanceof Interrupted) progress(error.message);

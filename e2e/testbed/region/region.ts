@@ -78,21 +78,26 @@ export async function startRegion(options: RegionOptions): Promise<Region> {
     const hubAddress = `${host}:${hub}`;
     const enrollAddress = `${host}:${enroll}`;
     const addresses = ['--hub-address', hubAddress, '--enroll-address', enrollAddress];
-    const hosts = [
-      '--hub-host',
-      '127.0.0.1',
-      '--hub-host',
-      'localhost',
-      '--access-host',
-      'localhost',
-    ];
-    const operator = await start(await processOf(options, 'operator', [...addresses, ...hosts]));
-    const hubs: RegionProcess[] = [];
-    for (let index = 0; index < hubCount; index++) {
-      const listen = index === 0 ? [hub, enroll] : await freePorts(2, host);
-      hubs.push(await start(await hubOf(options, index, host, listen)));
-    }
-    const access = options.access === false ? undefined : await startAccess(options, start);
+    const loopback = ['127.0.0.1', 'localhost'].flatMap((name) => ['--hub-host', name]);
+    const names = [...loopback, '--access-host', 'localhost'];
+    const hubPorts = await Promise.all(
+      Array.from({ length: hubCount }, async (_, index) =>
+        index === 0 ? [hub, enroll] : freePorts(2, host),
+      ),
+    );
+    // At once: hub and access wait for the certificates that the operator makes.
+    const starting = {
+      operator: processOf(options, 'operator', [...addresses, ...names]).then(start),
+      hubs: Promise.all(
+        hubPorts.map(async (ports, index) => start(await hubOf(options, index, host, ports))),
+      ),
+      access: options.access === false ? Promise.resolve(undefined) : startAccess(options, start),
+    };
+    // A failure is told when all have ended, so that nothing is started behind the stop.
+    await Promise.allSettled([starting.operator, starting.hubs, starting.access]);
+    const operator = await starting.operator;
+    const hubs = await starting.hubs;
+    const access = await starting.access;
     progress(
       `operator, ${hubCount} hub${hubCount > 1 ? 's' : ''}${access ? ' and access' : ''} run`,
     );
