@@ -101,11 +101,15 @@ export async function bringUp(harness: Harness, plan: Plan): Promise<readonly Ch
   }
 }
 
-/** Calls `remove` until it is done. */
-export async function takeDown(harness: Harness, plan: Plan, deleteVolumes = true): Promise<void> {
+/** Calls `remove` until it is done; `checkpoint` is what a job before left. */
+export async function takeDown(
+  harness: Harness,
+  plan: Plan,
+  deleteVolumes = true,
+  checkpoint?: Checkpoint,
+): Promise<void> {
   const clock = harness.clock ?? systemClock;
   const end = clock.monotonic() + harness.patienceMs;
-  let checkpoint: Checkpoint | undefined;
   const removal = { id: plan.id, sequence: plan.sequence + 1, deleteVolumes };
   for (;;) {
     const result = await harness.driver.remove(removal, checkpoint, never);

@@ -113,6 +113,13 @@ export function lifecycleCases(run: Run): void {
     await takeDown(harness, aPlan(harness));
   });
 
+  conformanceCase(run, 'a removal overtakes an ensure and what it left', async (harness) => {
+    const plan = aPlan(harness);
+    const checkpoints = await bringUp(harness, plan);
+    await takeDown(harness, plan, true, checkpoints.at(-1));
+    assert.deepEqual(await harness.left(plan.id), []);
+  });
+
   conformanceCase(run, 'a suspended plan changes nothing', async (harness) => {
     const plan = aPlan(harness);
     await bringUp(harness, plan);

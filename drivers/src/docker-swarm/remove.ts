@@ -34,7 +34,8 @@ export interface RemoveOptions {
   readonly signal: AbortSignal;
 }
 
-const version = 'swarm-1';
+/** Not that of `ensure`: a removal that overtakes it is handed what it left. */
+const version = 'swarm-remove-1';
 const againMs = 300;
 
 interface Progress {
