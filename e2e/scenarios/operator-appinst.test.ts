@@ -287,10 +287,12 @@ test('an instance moves: the new site has it before the old one is told to remov
   // Deleting it waits for the old site too.
   await remove('move');
   await ready('move', 'Removing', 'False');
-  await eventually(
-    'removed at the new site',
-    () => ledgerOf('to')?.tombstones === undefined || undefined,
-  );
+  await eventually('removed at the new site', () => {
+    const { entries, tombstones } = ledgerOf('to') ?? {};
+    return (entries === undefined && tombstones === undefined) || undefined;
+  });
+  await appInst('after-move', { appRef: { name: 'move' }, cloudletRef: { name: 'to' } });
+  await ready('after-move', 'Ready');
   assert.notEqual(read('move'), undefined, 'the old site has not confirmed');
   await from.patchLease({
     metadata: {
@@ -302,6 +304,8 @@ test('an instance moves: the new site has it before the old one is told to remov
     },
   });
   await gone('move');
+  await remove('after-move');
+  await gone('after-move');
 });
 
 test('a spec that cannot be carried out says which field, and heals when that is mended', async () => {

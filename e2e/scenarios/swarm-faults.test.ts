@@ -101,12 +101,14 @@ test('cut off and power-cycled, a site runs again from its own disk', { skip }, 
       .split('\n')
       .filter(Boolean);
   const [service = ''] = await services();
+  const old = new Set(await containersOf(world.phones.phones, stack));
   await manager?.docker(['service', 'rm', service]);
   await until('the service that was removed by hand to return', 60_000, async () => {
     const now = await services();
     expect(now.length === 1 && now[0] !== service, now.join());
     const containers = await containersOf(world.phones.phones, stack);
-    expect(containers.length === 2, containers.join());
+    const isSettled = containers.length === 2 && containers.every((id) => !old.has(id));
+    expect(isSettled, containers.join());
   });
   await answersVersion(url, '1');
 });
@@ -148,7 +150,10 @@ test(
     await world.region.operator.start();
     for (const hub of world.region.hubs) await hub.start();
     await answersVersion(url, '2');
-    const appInst = await world.waitReady('web', 90);
-    assert.equal(appInst.status?.rollout?.revision, appInst.status?.site?.revision);
+    await until('the site to have told of the new revision', 60_000, async () => {
+      const { status } = await world.waitReady('web');
+      expect(status?.rollout?.revision === status?.site?.revision, JSON.stringify(status?.rollout));
+      expect(status?.rollout?.failed === undefined, 'the roll-out counts as failed');
+    });
   },
 );

@@ -34,7 +34,7 @@ export async function removeInstance(
   for (const holding of holdings) {
     const tombstone = await bury(region, appInst, holding, isAbandoned);
     if (!tombstone || isAbandoned) continue;
-    if (isUnsent || cannotHaveIt(holding) || isConfirmed(appInst, tombstone))
+    if (isUnsent || cannotHaveIt(holding) || isConfirmed(appInst, holding.site, tombstone))
       await forget(region, holding, id, tombstone, isUnsent || cannotHaveIt(holding));
     else left.push(holding);
   }
@@ -103,9 +103,14 @@ function cannotHaveIt({ cloudlet }: Holding): boolean {
   return !hasEnrolled && sightOf(cloudlet) === 'NeverConnected';
 }
 
-function isConfirmed(appInst: AppInst, tombstone: LedgerTombstone): boolean {
-  const site = appInst.status?.site;
+/**
+ * Whether the site that the instance is placed at reported it as gone. Other sites' sequences do not compare
+ * with that report's; they confirm through their Lease.
+ */
+function isConfirmed(appInst: AppInst, at: string, tombstone: LedgerTombstone): boolean {
+  const { site, placement } = appInst.status ?? {};
   return (
+    placement?.cloudlet === at &&
     site?.removed === true &&
     site.uid === appInst.metadata.uid &&
     site.placement >= tombstone.sequence
