@@ -108,7 +108,7 @@ async function startNeeds(
     );
   }
   const phones = needs.has('phones')
-    ? await phonesOf(context, { count: 3, prefix: 'bphone', net: '10.79.2' })
+    ? await phonesOf(context, { count: 3, prefix: 'bphone', net: '10.79.4' })
     : undefined;
   const controlPlane = await controlPlaneOf(context, dir);
   const region = needs.has('region')

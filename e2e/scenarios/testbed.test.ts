@@ -142,6 +142,16 @@ describe('phones', { skip: phonesUnavailable() }, () => {
     assert.match(await phone(3).docker(['version']), /Server/);
   });
 
+  test('the registry answers at once though every phone was switched off and on', async () => {
+    const url = `http://${set.registry}/v2/`;
+    assert.equal((await fetch(url)).status, 200);
+    for (const one of set.phones) await one.powerOff();
+    for (const one of set.phones) await one.boot();
+    const signal = AbortSignal.timeout(2_000);
+    const answer = await fetch(url, { signal, headers: { connection: 'close' } });
+    assert.equal(answer.status, 200);
+  });
+
   test('a program in a phone ends when it is stopped', async () => {
     const program = await phone(3).spawn(['sleep', '1000'], { name: 'sleeper' });
     assert.match(await phone(3).run(['ps', '-e', '-o', 'args']), /sleep 1000/);

@@ -17,7 +17,8 @@ export async function layNetwork(layout: PhonesLayout): Promise<void> {
     await ipIn(
       lan,
       'link set lo up',
-      'link add lan type bridge',
+      // An address of its own: by default it takes that of a port, and changes it as ports come and go.
+      `link add lan address ${hardwareAddress(`${net}.2`)} type bridge`,
       `addr add ${net}.2/24 dev lan`,
       'link set lan up',
     );
@@ -40,14 +41,19 @@ export async function removeNetwork({ lan, hostLink }: PhonesLayout): Promise<vo
 /** A phone's namespace is made anew at each power-on, as all that it has in memory. */
 export async function wirePhone(layout: PhonesLayout, phone: PhoneLayout): Promise<void> {
   await unwirePhone(layout, phone);
-  const octets = phone.ip.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
-  const address = `02:${octets.join(':')}:00`;
+  const address = hardwareAddress(phone.ip);
   await ip(
     `netns add ${phone.name}`,
     `link add eth0 address ${address} netns ${phone.name} type veth peer name ${phone.name} netns ${layout.lan}`,
   );
   await ipIn(layout.lan, `link set ${phone.name} master lan up`);
   await ipIn(phone.name, 'link set lo up', `addr add ${phone.ip}/24 dev eth0`, 'link set eth0 up');
+}
+
+/** The same for the same address, so nobody's neighbour table goes stale. */
+function hardwareAddress(ip: string): string {
+  const octets = ip.split('.').map((part) => Number(part).toString(16).padStart(2, '0'));
+  return `02:${octets.join(':')}:00`;
 }
 
 export async function unwirePhone(layout: PhonesLayout, phone: PhoneLayout): Promise<void> {
