@@ -11,12 +11,9 @@ import { TerminalError } from '@cloudlet/runtime/base';
 export function takeLock(name: string): Promise<() => void> {
   const server = createServer();
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(
-        new TerminalError('AlreadyRunning', `another 'npm ${name}' runs on this machine`, {
-          cause,
-        }),
-      ),
+    // The cause would show the socket's name, which says no more.
+    server.once('error', () =>
+      reject(new TerminalError('AlreadyRunning', `another 'npm run ${name}' runs on this machine`)),
     );
     server.listen(`\0cloudlet-operator-${name}`, () => {
       server.unref();
