@@ -235,7 +235,7 @@ class World {
     } catch (error) {
       if (!(error instanceof ForbiddenError)) throw error;
       throw new ForbiddenError(
-        `you may not list ${kind}s, so sites cannot be judged here; apply the AppInst and read its condition Placed, or ask for the role cloudlet-viewer-all`,
+        `you may not list ${kind}s, so sites cannot be judged here; apply the AppInst and read its condition Placed, or ask who runs the region for the right to list them`,
         { cause: error },
       );
     }

@@ -84,19 +84,32 @@ function serviceOf(
       : mount,
   );
   const ContainerSpec = { ...container, ...(Mounts ? { Mounts } : {}) };
-  const marked = { ...spec, Labels: labels, TaskTemplate: { ...spec.TaskTemplate, ContainerSpec } };
+  const constrained = constrainedTo(spec, clusterConstraints(plan));
+  const TaskTemplate = { ...constrained.TaskTemplate, ContainerSpec };
+  const marked = { ...constrained, Labels: labels, TaskTemplate };
   return plan.powerState === 'Off' ? switchedOff(marked) : marked;
+}
+
+/** A Cluster of a swarm is those of its nodes that have its labels. */
+const clusterConstraints = ({ cluster }: Plan): readonly string[] =>
+  Object.entries(cluster?.nodeLabels ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `node.labels.${name} == ${value}`);
+
+function constrainedTo(spec: ServiceSpec, more: readonly string[]): ServiceSpec {
+  if (more.length === 0) return spec;
+  const { Placement } = spec.TaskTemplate;
+  const Constraints = [...(Placement?.Constraints ?? []), ...more];
+  return {
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, Placement: { ...Placement, Constraints } },
+  };
 }
 
 /** No task is left: none of those that are counted, and no node for those that are everywhere. */
 function switchedOff(spec: ServiceSpec): ServiceSpec {
   if (spec.Mode?.Replicated) return { ...spec, Mode: { Replicated: { Replicas: 0 } } };
-  const { Placement } = spec.TaskTemplate;
-  const Constraints = [...(Placement?.Constraints ?? []), 'node.hostname == switched-off'];
-  return {
-    ...spec,
-    TaskTemplate: { ...spec.TaskTemplate, Placement: { ...Placement, Constraints } },
-  };
+  return constrainedTo(spec, ['node.hostname == switched-off']);
 }
 
 function networkOf(
