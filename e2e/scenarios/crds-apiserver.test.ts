@@ -11,6 +11,7 @@ import { describeError } from '@cloudlet/runtime/base';
 import { fixtures } from '@cloudlet/crds/fixtures';
 import { kinds } from '@cloudlet/crds';
 import { type ControlPlane, controlPlaneForTest, repositoryRoot } from '../testbed/index.ts';
+import { kindsServed } from '../testbed/region/install.ts';
 
 let dir: string;
 let region: ControlPlane;
@@ -19,11 +20,7 @@ before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'crds-'));
   region = await controlPlaneForTest(dir);
   await region.kubectl(['apply', '--server-side', '-f', join(repositoryRoot, 'crds/manifests')]);
-  for (const kind of kinds)
-    await region.kubectl(
-      ['wait', '--for=condition=Established', `crd/${kind.plural}.edge.cloudlet.dev`],
-      { timeoutMs: 30_000 },
-    );
+  await kindsServed(region);
 });
 
 after(async () => {

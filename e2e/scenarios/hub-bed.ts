@@ -12,6 +12,7 @@ import {
   type ResourceType,
 } from '@cloudlet/runtime/kubernetes';
 import { type ControlPlane, repositoryRoot, startControlPlane } from '../testbed/index.ts';
+import { kindsServed } from '../testbed/region/install.ts';
 
 export interface HubBed extends AsyncDisposable {
   readonly dir: string;
@@ -66,12 +67,7 @@ export async function openHubBed(
   });
   for (const folder of ['crds/manifests', ...manifests])
     await region.kubectl(['apply', '--server-side', '-f', join(repositoryRoot, folder)]);
-  for (const { plural } of kinds)
-    await region.kubectl([
-      'wait',
-      '--for=condition=Established',
-      `crd/${plural}.edge.cloudlet.dev`,
-    ]);
+  await kindsServed(region);
   await policiesActive(client);
   return {
     dir,

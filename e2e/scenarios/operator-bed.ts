@@ -15,7 +15,6 @@ import {
   type Condition,
   fieldManagers,
   groupVersion,
-  kinds,
   namespaces,
 } from '@cloudlet/crds';
 import {
@@ -36,6 +35,7 @@ import {
   type ResourceClient,
 } from '@cloudlet/runtime/kubernetes';
 import { startControlPlane } from '../testbed/controlplane/index.ts';
+import { kindsServed } from '../testbed/region/install.ts';
 import type { ControlPlane } from '../testbed/controlplane/embedded.ts';
 import { repositoryRoot } from '../testbed/host.ts';
 
@@ -84,12 +84,7 @@ export async function openBed(prefix: string): Promise<Bed> {
   await region.kubectl(['apply', '--server-side', '-f', join(repositoryRoot, 'crds/manifests')]);
   for (const namespace of [...Object.values(namespaces), 'shop'])
     await region.kubectl(['create', 'namespace', namespace]);
-  for (const { plural } of kinds)
-    await region.kubectl([
-      'wait',
-      '--for=condition=Established',
-      `crd/${plural}.edge.cloudlet.dev`,
-    ]);
+  await kindsServed(region);
   const client = createClient({
     kubeconfig: region.kubeconfig,
     logger: silentLogger,

@@ -1,9 +1,11 @@
 /** What has to be in the API server before the region's processes start: kinds, namespaces, rights, policies. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { apiGroup, kinds } from '@cloudlet/crds';
 import { parseAllDocuments } from 'yaml';
 import type { ControlPlane } from '../controlplane/embedded.ts';
 import { repositoryRoot } from '../host.ts';
+import { until } from '../process.ts';
 
 const manifests = join(repositoryRoot, 'operator', 'manifests');
 /** Applied where access runs as pods; here it is a process beside the API server. */
@@ -18,8 +20,15 @@ export async function installRegion({ kubectl }: ControlPlane): Promise<void> {
     .filter((name) => name.endsWith('.yaml') && name !== podsOnly)
     .sort();
   await kubectl([...apply, ...files.flatMap((name) => ['-f', join(manifests, name)])]);
-  const established = ['--for=condition=Established', '--timeout=60s'];
-  await kubectl(['wait', 'crd', '--all', ...established], { timeoutMs: 90_000 });
+  await kindsServed({ kubectl });
+}
+
+/** Resolves when every kind is served. (`kubectl wait` fails on a CRD that has no conditions yet.) */
+export async function kindsServed({ kubectl }: Pick<ControlPlane, 'kubectl'>): Promise<void> {
+  for (const { plural } of kinds)
+    await until(`${plural} to be served`, 60_000, (signal) =>
+      kubectl(['get', `${plural}.${apiGroup}`, '--all-namespaces'], { signal }),
+    );
 }
 
 /** Tells the API server where the access server listens: a Service of type ExternalName to this host. */
