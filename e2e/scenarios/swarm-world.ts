@@ -12,7 +12,7 @@ import {
   formSwarm,
   type Phone,
   type Phones,
-  phonesForTest,
+  startPhones,
   pushHaproxyImage,
   type Region,
   type Site,
@@ -51,7 +51,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   stack.defer(() => rm(dir, { recursive: true, force: true }));
   const controlPlane = await startControlPlane({ dir: join(dir, 'control-plane') });
   stack.defer(() => controlPlane.stop());
-  const phones = await phonesForTest({ count, prefix: 'wphone', net: '10.79.2' });
+  const phones = await startPhones({ count, prefix: 'wphone', net: '10.79.2' });
   stack.defer(() => phones.stop());
   await formSwarm(phones.phones, { managers: managerCount });
   const haproxy = await pushHaproxyImage(phones.registry, { architectures: ['amd64'] });
