@@ -132,8 +132,13 @@ test('a service that was removed by hand returns', { skip }, async () => {
     const now = await services();
     expect(now.length === 1 && now[0] !== service, now.join());
   });
-  const appInst = await world.waitReady('web');
-  assert.match(await fetchText(appInst.status?.uri ?? ''), /^version 2 on /);
+  // The status learns of it a moment after the swarm does: Ready may still be of before.
+  const { ip = '' } = manager ?? {};
+  const url = urlAt(await world.appInst('web'), ip);
+  await until('the page to answer again', 60_000, async () => {
+    assert.match(await fetchText(url), /^version 2 on /);
+  });
+  await world.waitReady('web');
 });
 
 test(
