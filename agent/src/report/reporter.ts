@@ -2,8 +2,10 @@
  * Sends reports: only while this member is active, and only on a change of meaning.
  *
  * Guarantees: an equal content is not sent twice in one spell of activity; what is on its way to something
- * better is sent only after it lasted 5 s, so a quick roll-out costs one report; `lastTransitionTime` is
- * when the status of a condition changed, also over a restart of the agent; numbers only grow in a boot.
+ * better is sent only after it lasted 5 s, so a quick roll-out costs one report; what falls from a settled state
+ * without a new plan is told at once, at most every 5 s, so that a phone's loss is seen and a crash loop floods
+ * nobody; `lastTransitionTime` is when the status of a condition changed, also over a restart of the agent;
+ * numbers only grow in a boot.
  */
 import {
   canonicalJson,
@@ -27,7 +29,7 @@ export interface ReporterOptions {
   readonly sendSite: (report: SiteReport) => void;
 }
 
-/** How long a state on the way must last to be worth a report. */
+/** How long a state on the way must last to be worth a report, and how far apart falls are told at once. */
 export const transitionalMs = 5000;
 
 /** No instance id has an underscore. */
@@ -38,6 +40,10 @@ export class Reporter {
   /** What was last sent, by instance id. */
   readonly #sent = new Map<string, string>();
   readonly #waiting = new Map<string, { content: InstanceContent; timer: Timer }>();
+  /** The placement whose settled state was last sent, by instance id. */
+  readonly #settled = new Map<string, number>();
+  /** When a fall was last told, by instance id. */
+  readonly #fell = new Map<string, number>();
   #sequence = 0;
   #isActive = false;
 
@@ -55,6 +61,8 @@ export class Reporter {
     if (this.#isActive === active) return;
     this.#isActive = active;
     this.#sent.clear();
+    this.#settled.clear();
+    this.#fell.clear();
     for (const { timer } of this.#waiting.values()) timer.cancel();
     this.#waiting.clear();
   }
@@ -62,7 +70,7 @@ export class Reporter {
   offer(content: InstanceContent): void {
     if (!this.#isActive) return;
     const waiting = this.#waiting.get(content.id);
-    if (!content.isTransitional) {
+    if (!content.isTransitional || this.#isFall(content)) {
       waiting?.timer.cancel();
       this.#waiting.delete(content.id);
       this.#send(content);
@@ -72,6 +80,15 @@ export class Reporter {
       const timer = this.#options.clock.after(transitionalMs, () => this.#lasted(content.id));
       this.#waiting.set(content.id, { content, timer });
     }
+  }
+
+  /** Whether what was settled moves, though nothing new was asked for. */
+  #isFall({ id, site }: InstanceContent): boolean {
+    if (this.#settled.get(id) !== site.placement) return false;
+    const now = this.#options.clock.monotonic();
+    if (now - (this.#fell.get(id) ?? -Infinity) < transitionalMs) return false;
+    this.#fell.set(id, now);
+    return true;
   }
 
   #lasted(id: string): void {
@@ -94,10 +111,14 @@ export class Reporter {
     this.#waiting.get(id)?.timer.cancel();
     this.#waiting.delete(id);
     this.#sent.delete(id);
+    this.#settled.delete(id);
+    this.#fell.delete(id);
     this.#inBackground(id, this.#options.transitions.drop(id));
   }
 
   #send(content: InstanceContent): void {
+    if (content.isTransitional) this.#settled.delete(content.id);
+    else this.#settled.set(content.id, content.site.placement);
     if (!this.#isNews(content.id, content)) return;
     const { id, object, site, generation, instances, backends, warnings, progress } = content;
     this.#options.send({

@@ -3,7 +3,7 @@
  *
  * Guarantees: begins with a snapshot and gives a full one every 60 s; an event of this engine (a container, a
  * service, a node) leads to a look within 100 ms; tasks of other nodes, which make no event here, are seen by
- * looking every 500 ms while something moves and every 2 s otherwise. While the swarm cannot say what there is, only
+ * looking every 500 ms, so that a lost container is in the status within a second. While the swarm cannot say what there is, only
  * the site's state is told, never that instances are gone.
  */
 import { canonicalJson, type Logger } from '@cloudlet/runtime/base';
@@ -30,8 +30,7 @@ export interface ObserverOptions {
 }
 
 const fullEveryMs = 60_000;
-const busyPollMs = 500;
-const idlePollMs = 2_000;
+const pollMs = 500;
 /** Events come in bursts: one look serves all that come within this time. */
 const burstMs = 50;
 
@@ -44,7 +43,6 @@ export class Observer {
   #fullAt = -Infinity;
   #wake: (() => void) | undefined;
   #isDue = true;
-  #isBusy = false;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -78,7 +76,7 @@ export class Observer {
       const survey = await surveyor.look(signal);
       if (survey.kind === 'Survey') await this.#tell(survey);
       else await this.#tellProblem(survey);
-      await this.#pause(this.#isBusy ? busyPollMs : idlePollMs, signal);
+      await this.#pause(pollMs, signal);
       if (this.#isDue) await engine.clock.sleep(burstMs, signal);
     }
   }
@@ -96,7 +94,6 @@ export class Observer {
     this.#lastSite = site;
     const now = engine.clock.now();
     const instances = observeInstances({ ...survey, now }, backends);
-    this.#isBusy = [...instances.values()].some(isMoving);
     const isFull = engine.clock.monotonic() - this.#fullAt >= fullEveryMs;
     if (isFull) this.#tellAll(site, instances);
     else this.#tellChanges(site, instances);
@@ -129,7 +126,6 @@ export class Observer {
   async #tellProblem({ reason, message }: NoSurvey): Promise<void> {
     const leads = await this.#options.leadership.ledLast();
     this.#tellSite(leaderlessSite(this.#lastSite, leads, { reason, message }));
-    this.#isBusy = false;
     // What comes after may be anything: it begins with all of it.
     this.#fullAt = -Infinity;
   }
@@ -169,16 +165,12 @@ export class Observer {
         logger.debug('the stream of events broke', { error });
       }
       this.poke();
-      await engine.clock.sleep(busyPollMs, signal);
+      await engine.clock.sleep(pollMs, signal);
     }
   }
 }
 
 const woken = new Error('woken');
-
-function isMoving({ deployed, healthy }: InstanceObservation): boolean {
-  return deployed.reason === 'Progressing' || healthy.status === 'Unknown';
-}
 
 /** An exec in a container changes nothing of it. */
 function isRelevant(event: unknown): boolean {
