@@ -18,15 +18,6 @@ const measureMs = 60_000;
 export const bench: Bench = {
   prefix: 'agent',
   needs: ['phones'],
-  targets: {
-    bundleKiB: { target: '<= 2000', unit: 'KiB' },
-    'rss.idle': {
-      target: '<= 72',
-      peer: '60 to 80 (KubeEdge edgecore), 270 (k3s agent)',
-      unit: 'MiB',
-    },
-    idleBytesPerMinute: { target: '<= 1024', unit: 'B/min' },
-  },
   async run(context): Promise<BenchResult> {
     const phone = context.phones?.phones[0];
     if (!phone) throw new Error('a phone is wanted');

@@ -11,10 +11,6 @@ const applies = 300;
 export const bench: Bench = {
   prefix: 'applyToRunning',
   needs: ['controlplane', 'phones', 'region'],
-  targets: {
-    'swarm.p50': { unit: 's' },
-    'swarm.p99': { target: '<= 5', peer: '4.09 (KubeEdge, pod start)', unit: 's' },
-  },
   async run(context): Promise<BenchResult> {
     await using bed = await swarmBed(context);
     const seconds: number[] = [];

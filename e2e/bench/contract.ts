@@ -31,8 +31,6 @@ export interface BenchResult {
 export interface Bench {
   readonly prefix: string;
   readonly needs: readonly BenchNeed[];
-  /** What is aimed at, by name of figure; `targets.ts` holds those that are decided for the whole project. */
-  readonly targets?: Readonly<Record<string, Target>>;
   run(context: BenchContext): Promise<BenchResult>;
 }
 

@@ -6,7 +6,6 @@ import type { Bench, BenchResult } from './contract.ts';
 export const bench: Bench = {
   prefix: 'start',
   needs: [],
-  targets: { 'warm.seconds': { target: '<= 60', unit: 's' } },
   async run({ signal }): Promise<BenchResult> {
     let answeredAfter = Number.NaN;
     await runCommand('npm', ['start', '--', '--once'], {

@@ -12,7 +12,6 @@ const kills = 100;
 export const bench: Bench = {
   prefix: 'statusToResource',
   needs: ['controlplane', 'phones', 'region'],
-  targets: { 'swarm.p99': { target: '<= 1000', peer: '10000 (Karmada)', unit: 'ms' } },
   async run(context): Promise<BenchResult> {
     await using bed = await swarmBed(context);
     await bed.apply('web', 3);

@@ -39,13 +39,6 @@ const chunk = Buffer.alloc(64 * 1024, 'bulk');
 export const bench: Bench = {
   prefix: 'tunnel',
   needs: [],
-  targets: {
-    'idle.bytesPerMinute': { target: '<= 1024', unit: 'B/min' },
-    'throughput.ratio': { target: '>= 0.8', peer: '0.51 (konnectivity, of TCP)', unit: 'times' },
-    'websocket.ratio': { unit: 'times' },
-    'echo.p99.underBulk': { target: '<= 10', unit: 'ms' },
-    'stalledReader.mib': { target: '<= 2', peer: '125 (yamux-js)', unit: 'MiB' },
-  },
   async run({ signal }) {
     const authority = await createAuthority();
     const idle = idleBytes(authority, signal);
@@ -113,6 +106,7 @@ function backendThat(linked: (link: SiteLink) => void): HubBackend {
     admit: () => Promise.resolve({ admitted: true, cloudletUid: 'bench' }),
     connected: linked,
     roleChanged: () => undefined,
+    left: () => undefined,
     instanceReport: () => Promise.resolve({ result: 'Applied' }),
     siteReport: () => Promise.resolve({ result: 'Applied' }),
     alive: () => undefined,
@@ -129,6 +123,8 @@ const handler: TunnelHandler = {
   remove: () => Promise.resolve(),
   forget: () => Promise.resolve(),
   synced: () => undefined,
+  deputize: () => undefined,
+  leave: () => Promise.resolve(),
   disconnected: () => undefined,
   session: (request, stream) => serveSession(stream, sessionOf(request)),
 };

@@ -60,7 +60,7 @@ await runMain(async (context) => {
       for (const [name, value] of Object.entries(result.figures)) {
         const key = `${bench.prefix}.${name}`;
         figures[key] = value;
-        rows.push({ key, value, ...(bench.targets?.[name] ?? targets[key] ?? {}) });
+        rows.push({ key, value, ...targets[key] });
       }
       for (const note of result.notes ?? []) progress(`${bench.prefix}: ${note}`);
     } catch (error) {
