@@ -36,7 +36,7 @@ async function start(
   const write = (line: string): void => void log.push(JSON.parse(line) as (typeof log)[number]);
   const logger = createLogger({ write });
   const stopping = new AbortController();
-  const ended = runAgent(flags, undefined, logger, stopping.signal).then(
+  const ended = runAgent({ flags, proxy: undefined, logger, signal: stopping.signal }).then(
     () => 0,
     (error: unknown) => {
       logger.error('the agent ends', { error });

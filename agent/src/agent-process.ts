@@ -57,7 +57,7 @@ export async function main(
   }
   const logger = createLogger({ level: flags['log-level'] });
   try {
-    await runAgent(flags, proxyOf(env), logger, stopSignal(logger));
+    await runAgent({ flags, proxy: proxyOf(env), logger, signal: stopSignal(logger) });
     return exitCodes.ended;
   } catch (error) {
     logger.error('the agent ends', { error });
@@ -94,16 +94,21 @@ function proxyOf(env: Readonly<Record<string, string | undefined>>): ProxyOption
   return url ? { url, noProxy: env['NO_PROXY'] ?? env['no_proxy'] } : undefined;
 }
 
+export interface RunOptions {
+  readonly flags: AgentFlags;
+  readonly proxy: ProxyOptions | undefined;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** @default by the flags */
+  readonly load?: typeof loadDriver;
+}
+
 /**
  * Runs the agent until the signal aborts.
  * @throws TerminalError when it cannot start; see exitCodeOf.
  */
-export async function runAgent(
-  flags: AgentFlags,
-  proxy: ProxyOptions | undefined,
-  logger: Logger,
-  signal: AbortSignal,
-): Promise<void> {
+export async function runAgent(options: RunOptions): Promise<void> {
+  const { flags, logger } = options;
   const folder = flags['state-dir'];
   await using _lock = await claimFolder(folder);
   const joins = await JoinStore.open(folder, logger);
@@ -115,7 +120,7 @@ export async function runAgent(
     );
   const features = [...planFeatures];
   const store = await openStore({ folder, agentVersion, features, logger });
-  await runSite({ flags, proxy, logger, signal, store, joins, features }, joins.value);
+  await runSite({ ...options, store, joins, features }, joins.value);
 }
 
 async function claimFolder(folder: string): Promise<AsyncDisposable> {
@@ -132,21 +137,17 @@ async function claimFolder(folder: string): Promise<AsyncDisposable> {
   return lockFolder(folder);
 }
 
-interface Site {
-  readonly flags: AgentFlags;
-  readonly proxy: ProxyOptions | undefined;
-  readonly logger: Logger;
-  readonly signal: AbortSignal;
+interface Site extends RunOptions {
   readonly store: Store;
   readonly joins: JoinStore;
   readonly features: readonly string[];
 }
 
 async function runSite(site: Site, joined: Join): Promise<void> {
-  const { flags, logger, signal, store, features } = site;
+  const { flags, logger, signal, store, features, load = loadDriver } = site;
   const clock = new SiteClock(systemClock, store.site.value.lastGoodTime);
   const boot = bootOf(clock.now());
-  const driver = await loadDriver(flags, clock, logger);
+  const driver = await load(flags, clock, logger);
   // The metrics look at what is made below; nobody asks before it runs.
   const metrics = createAgentMetrics({
     version: agentVersion,

@@ -1,0 +1,143 @@
+/**
+ * The link of hollow sites: an HTTP proxy in their process that their agents dial through (HTTPS_PROXY), as
+ * agents behind a firewall do. A site is known by its user name.
+ *
+ * Guarantees: each site's connections come from an address of its own, so that limits by address mean what
+ * they mean in the field; a silent cut passes no byte and no end of either side until it heals, then passes
+ * what waited; a route changes where new connections go, as a load balancer in front of hubs does.
+ */
+import { createServer, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { Cut, Routes } from './hollow-messages.ts';
+
+export interface Relay {
+  /** For the agent of a site. */
+  proxyUrl(site: string): string;
+  add(site: string, from: string): void;
+  cut(site: string, how: Cut): void;
+  heal(site: string): void;
+  /** Ends the site's connections. */
+  drop(site: string): void;
+  route(routes: Routes): void;
+  close(): void;
+}
+
+interface Passage {
+  readonly agent: Socket;
+  readonly hub: Socket;
+}
+
+interface Lane {
+  readonly from: string;
+  cut: Cut | undefined;
+  readonly passages: Set<Passage>;
+  /** Connections asked for during a silent cut. */
+  readonly held: Set<() => void>;
+}
+
+export async function startRelay(): Promise<Relay> {
+  const lanes = new Map<string, Lane>();
+  let routes: Routes = {};
+  const server = createServer((_, response) => response.writeHead(405).end());
+  server.on('connect', (request: IncomingMessage, agent: Socket) => {
+    agent.on('error', () => agent.destroy());
+    const lane = lanes.get(userOf(request));
+    const target = routes[request.url ?? ''] ?? request.url ?? '';
+    if (!lane || lane.cut === 'reset') agent.destroy();
+    else if (lane.cut === undefined) pass(lane, agent, target);
+    else hold(lane, agent, () => pass(lane, agent, routes[request.url ?? ''] ?? target));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const laneOf = (site: string): Lane => {
+    const lane = lanes.get(site);
+    if (!lane) throw new Error(`no site ${site} here`);
+    return lane;
+  };
+  return {
+    proxyUrl: (site) => `http://${site}:x@127.0.0.1:${port}`,
+    add: (site, from) => {
+      if (!lanes.has(site))
+        lanes.set(site, { from, cut: undefined, passages: new Set(), held: new Set() });
+    },
+    cut(site, how) {
+      const lane = laneOf(site);
+      lane.cut = how;
+      if (how === 'reset') end(lane);
+      else for (const passage of lane.passages) pause(passage);
+    },
+    heal(site) {
+      const lane = laneOf(site);
+      lane.cut = undefined;
+      for (const { agent, hub } of lane.passages) {
+        agent.resume();
+        hub.resume();
+        if (agent.destroyed || hub.destroyed) endPassage(lane, { agent, hub });
+      }
+      for (const open of lane.held) open();
+      lane.held.clear();
+    },
+    drop: (site) => end(laneOf(site)),
+    route: (next) => {
+      routes = { ...routes, ...next };
+    },
+    close() {
+      server.close();
+      for (const lane of lanes.values()) end(lane);
+    },
+  };
+}
+
+function userOf({ headers }: IncomingMessage): string {
+  const encoded = headers['proxy-authorization']?.replace(/^Basic /, '') ?? '';
+  return Buffer.from(encoded, 'base64').toString().split(':')[0] ?? '';
+}
+
+function hold(lane: Lane, agent: Socket, open: () => void): void {
+  lane.held.add(open);
+  agent.once('close', () => lane.held.delete(open));
+}
+
+function pass(lane: Lane, agent: Socket, target: string): void {
+  const colon = target.lastIndexOf(':');
+  const address = { host: target.slice(0, colon), port: Number(target.slice(colon + 1)) };
+  const hub = connect({ ...address, localAddress: lane.from, noDelay: true });
+  const passage = { agent, hub };
+  lane.passages.add(passage);
+  agent.setNoDelay(true);
+  hub.once('connect', () => agent.write('HTTP/1.1 200 Connection established\r\n\r\n'));
+  forward(lane, agent, hub);
+  forward(lane, hub, agent);
+  const closed = (): void => {
+    if (lane.cut !== 'silent') endPassage(lane, passage);
+  };
+  for (const socket of [agent, hub]) {
+    socket.on('error', () => socket.destroy());
+    socket.once('close', closed);
+  }
+}
+
+function forward(lane: Lane, from: Socket, to: Socket): void {
+  from.on('data', (chunk: Buffer) => {
+    if (!to.write(chunk)) from.pause();
+  });
+  from.on('end', () => to.end());
+  to.on('drain', () => {
+    if (lane.cut !== 'silent') from.resume();
+  });
+}
+
+function pause({ agent, hub }: Passage): void {
+  agent.pause();
+  hub.pause();
+}
+
+function endPassage(lane: Lane, passage: Passage): void {
+  lane.passages.delete(passage);
+  passage.agent.destroy();
+  passage.hub.destroy();
+}
+
+function end(lane: Lane): void {
+  for (const passage of lane.passages) endPassage(lane, passage);
+}

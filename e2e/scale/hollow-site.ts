@@ -1,0 +1,215 @@
+/**
+ * One hollow site: the agent as it is, on a platform in memory that outlives it as engines outlive an agent.
+ *
+ * Guarantees: key, certificate, state folder, TLS connection and every line of the agent's code are real;
+ * only the driver's platform is not. What runs there is counted over all lives of the agent.
+ */
+import { agentFlags, runAgent } from '@cloudlet/agent/testing';
+import type { Plan } from '@cloudlet/crds';
+import type { Driver } from '@cloudlet/drivers';
+import { createFakeDriver, type FakeDriver, FakePlatform } from '@cloudlet/drivers/fake';
+import {
+  describeError,
+  type LogFields,
+  type Logger,
+  type LogLevel,
+  parseFlags,
+  systemClock,
+} from '@cloudlet/runtime/base';
+import {
+  type HollowSnapshot,
+  machineMs,
+  type SiteAction,
+  type SiteSetup,
+  type WorkerEvent,
+  type WorkerSetup,
+} from './hollow-messages.ts';
+
+export interface HollowSiteOptions {
+  readonly setup: SiteSetup;
+  readonly platform: Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes'>;
+  readonly proxyUrl: string | undefined;
+  readonly seed: number;
+  /** Told of links always; of plans and changes while `isWatched`. */
+  readonly tell: (event: WorkerEvent) => void;
+  readonly isWatched: () => boolean;
+}
+
+export class HollowSite {
+  readonly #options: HollowSiteOptions;
+  readonly #platform: FakePlatform;
+  readonly #calls = { ensure: 0, remove: 0 };
+  /** Highest sequence that the driver was called with, by instance. */
+  readonly #planned = new Map<string, number>();
+  #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  #driver: FakeDriver | undefined;
+  #leads = true;
+  #isConnected = false;
+  #ended: string | undefined;
+
+  constructor(options: HollowSiteOptions) {
+    this.#options = options;
+    const { platform, seed } = options;
+    this.#platform = new FakePlatform({ ...platform, clock: systemClock, seed });
+    const { name } = options.setup;
+    this.#platform.onChange((id) => {
+      if (id !== undefined && options.isWatched())
+        options.tell({ kind: 'Changed', site: name, id, at: machineMs() });
+    });
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  start(): void {
+    if (this.#life) return;
+    const { setup, proxyUrl } = this.#options;
+    const argv = [
+      ...['--state-dir', setup.folder, '--join-file', setup.joinFile, '--driver', 'fake'],
+      ...['--member', setup.name, '--health-address', 'off'],
+    ];
+    const stop = new AbortController();
+    this.#ended = undefined;
+    const ended = runAgent({
+      flags: parseFlags(agentFlags, argv).flags,
+      proxy: proxyUrl === undefined ? undefined : { url: proxyUrl },
+      logger: this.#logger({}),
+      signal: stop.signal,
+      load: async () => this.#makeDriver(),
+    }).then(
+      () => undefined,
+      (error: unknown) => {
+        this.#ended = describeError(error);
+        process.stderr.write(`${setup.name}: the agent ended: ${this.#ended}\n`);
+      },
+    );
+    this.#life = { stop, ended };
+  }
+
+  async stop(): Promise<void> {
+    const life = this.#life;
+    life?.stop.abort(new Error('the agent is stopped'));
+    await life?.ended;
+    this.#life = undefined;
+    this.#isConnected = false;
+  }
+
+  act(action: SiteAction): void {
+    const platform = this.#platform;
+    switch (action.kind) {
+      case 'LoseTasks':
+        return platform.loseTasks(action.id);
+      case 'Vanish':
+        return platform.vanish(action.id);
+      case 'FailEnsures':
+        return this.#driver?.failNextEnsures(action.count);
+      case 'FailRemoves':
+        return this.#driver?.failNextRemoves(action.count);
+      case 'Reachable':
+        platform.reachable = action.value;
+        return;
+      case 'Quorum':
+        platform.quorum = action.value;
+        return;
+      case 'Slowness':
+        platform.slowness = action.factor;
+        return;
+      case 'Leads':
+        this.#leads = action.value;
+        return this.#driver?.setLeads(action.value);
+    }
+  }
+
+  snapshot(): HollowSnapshot {
+    return {
+      name: this.#options.setup.name,
+      running: this.#life !== undefined,
+      connected: this.#isConnected,
+      started: this.#platform.started,
+      changes: this.#platform.changes,
+      calls: { ...this.#calls },
+      ...(this.#ended === undefined ? {} : { ended: this.#ended }),
+      instances: [...this.#platform.instances.values()].map(({ id, name, sequence, tasks }) => ({
+        id,
+        name,
+        sequence,
+        tasks: tasks.map((task) => ({ name: task.name, state: task.state, since: task.since })),
+      })),
+    };
+  }
+
+  counts() {
+    const { started, changes, instances } = this.#platform;
+    return { started, changes, instances: instances.size, calls: this.#calls };
+  }
+
+  /** The fake driver on the site's platform; calls are counted, and a plan's first arrival is told. */
+  #makeDriver(): Driver {
+    const driver = createFakeDriver({
+      platform: this.#platform,
+      clock: systemClock,
+      leads: this.#leads,
+    });
+    this.#driver = driver;
+    return {
+      platform: driver.platform,
+      parallelism: driver.parallelism,
+      ensure: (plan, checkpoint, signal) => {
+        this.#calls.ensure++;
+        this.#arrived(plan);
+        return driver.ensure(plan, checkpoint, signal);
+      },
+      remove: (removal, checkpoint, signal) => {
+        this.#calls.remove++;
+        return driver.remove(removal, checkpoint, signal);
+      },
+      observe: (signal) => driver.observe(signal),
+      openSession: (target, signal) => driver.openSession(target, signal),
+      publish: (plans) => driver.publish?.(plans),
+      close: () => driver.close(),
+    };
+  }
+
+  #arrived({ id, sequence }: Plan): void {
+    if (!this.#options.isWatched() || (this.#planned.get(id) ?? -1) >= sequence) return;
+    this.#planned.set(id, sequence);
+    const { name } = this.#options.setup;
+    this.#options.tell({ kind: 'Planned', site: name, id, sequence, at: machineMs() });
+  }
+
+  /** The agent's log says when its tunnel is up; its warnings go to the process's log. */
+  #logger(fields: LogFields): Logger {
+    const { name } = this.#options.setup;
+    const log = (level: LogLevel, message: string, more: LogFields = {}): void => {
+      if (message === 'connected' && 'way' in more) this.#linked(true);
+      if (message === 'disconnected' && 'kind' in more) this.#linked(false);
+      if (level === 'error' || level === 'warn')
+        process.stderr.write(`${name}: ${message} ${shown({ ...fields, ...more })}\n`);
+    };
+    return {
+      log,
+      debug: () => undefined,
+      info: (message, more) => log('info', message, more),
+      warn: (message, more) => log('warn', message, more),
+      error: (message, more) => log('error', message, more),
+      with: (more) => this.#logger({ ...fields, ...more }),
+    };
+  }
+
+  #linked(isConnected: boolean): void {
+    if (this.#isConnected === isConnected) return;
+    this.#isConnected = isConnected;
+    const kind = isConnected ? 'Connected' : 'Disconnected';
+    this.#options.tell({ kind, site: this.#options.setup.name, at: machineMs() });
+  }
+}
+
+const shown = (fields: LogFields): string =>
+  JSON.stringify(fields, (_, value: unknown) =>
+    value instanceof Error ? describeError(value) : value,
+  );
