@@ -1,8 +1,11 @@
 /** Connections that fail, silently or not, and what both ends make of it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { createLogger, FakeClock } from '@cloudlet/runtime/base';
 import { aPlan, aRegion, aReport, eventually, linkOf, type Agent, type Region } from './testing.ts';
+import type { SessionRequest } from './wire.ts';
 import { issuing } from './testing-enroll.ts';
 import { aLine } from './testing-network.ts';
 
@@ -12,6 +15,14 @@ async function pass(clock: FakeClock, seconds: number): Promise<void> {
     await clock.advance(1_000);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+const aRequest: SessionRequest = { id: 's1', kind: 'exec', argv: ['cat'], user: 'ann' };
+
+async function echoed(stream: Duplex, text: string): Promise<string> {
+  stream.write(text);
+  const [chunk] = (await once(stream, 'data')) as [Buffer];
+  return chunk.toString();
 }
 
 async function connected(region: Region, agent: Agent, times = 1): Promise<void> {
@@ -126,6 +137,51 @@ test('a hub that drains has its sites redial within the time and closes empty', 
   await eventually('the agent let go', () => agent.handler.disconnects.length === 1);
   assert.match(agent.handler.disconnects[0]!, /asked to redial/);
   assert.equal(other.server.links().length, 0);
+});
+
+test('a session goes on through a hub that drains while the site is at the next already', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  await using other = await aRegion({ clock, authority: region.authority });
+  await using line = await aLine(region.hub);
+  const agent = await region.agent({ hub: line.address, random: () => 0.1, clock });
+  await connected(region, agent);
+  const link = await linkOf(region);
+  const stream = await link.openSession(aRequest, AbortSignal.timeout(20_000));
+  assert.equal(await echoed(stream, 'before'), 'before');
+  line.to(other.hub);
+  let isDrained = false;
+  const drained = region.server.drain(20_000).then(() => (isDrained = true));
+  await pass(clock, 3);
+  await eventually('the site is at the other', () => other.server.links().length === 1);
+  assert.equal(agent.handler.disconnects.length, 1);
+  assert.equal(await echoed(stream, 'meanwhile'), 'meanwhile');
+  link.sendPlan(aPlan('late'), 'hash'); // the other hub says it
+  await pass(clock, 15);
+  assert.equal(await echoed(stream, 'at the last moment'), 'at the last moment');
+  assert.equal(isDrained, false);
+  await pass(clock, 4);
+  await drained;
+  assert.equal(stream.destroyed, true, 'the deadline is one');
+  assert.equal(agent.handler.plans.size, 0);
+  assert.equal(other.server.links().length, 1);
+});
+
+test('a site leaves a hub that drains as soon as its last session has ended', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  await using line = await aLine(region.hub);
+  const agent = await region.agent({ hub: line.address, random: () => 1e-6, clock });
+  await connected(region, agent);
+  const link = await linkOf(region);
+  const stream = await link.openSession(aRequest, AbortSignal.timeout(20_000));
+  const drained = region.server.drain(3_600_000);
+  while (agent.handler.disconnects.length === 0) await pass(clock, 1);
+  assert.equal(link.closed.aborted, false);
+  stream.end();
+  stream.resume();
+  await drained;
+  assert.equal(link.closed.aborted, true);
 });
 
 test('a refused site hears why, slows down and tries again', async () => {

@@ -19,12 +19,15 @@ export interface Line extends Network {
   reset(): void;
   /** The far side closes; the near side hears nothing and may go on sending. */
   halfOpen(): void;
+  /** New connections lead there. */
+  to(target: string): void;
   /** Whether new connections are accepted. */
   accepts: boolean;
 }
 
-/** A TCP line to `target`. */
-export async function aLine(target: string): Promise<Line> {
+/** A TCP line. */
+export async function aLine(first: string): Promise<Line> {
+  let target = first;
   const pairs: { near: Socket; far: Socket }[] = [];
   const server = createServer((near) => {
     if (!line.accepts) {
@@ -40,6 +43,7 @@ export async function aLine(target: string): Promise<Line> {
   const line = {
     ...(await opened(server)),
     accepts: true,
+    to: (next: string) => void (target = next),
     get connections() {
       return pairs.length;
     },

@@ -176,10 +176,12 @@ export interface RegionOptions {
   readonly clock?: Clock;
   readonly limits?: Partial<TunnelLimits>;
   readonly metrics?: TunnelMetrics;
+  /** That of another replica of one region. @default one of its own */
+  readonly authority?: Authority;
 }
 
 export async function aRegion(options: RegionOptions = {}): Promise<Region> {
-  const authority = await createAuthority();
+  const authority = options.authority ?? (await createAuthority());
   const issued = await issueServer(authority, { role: 'hub', hosts: ['localhost', '127.0.0.1'] });
   const backend = new RecordingBackend();
   const server = createTunnelServer({

@@ -59,6 +59,11 @@ export const accessFlags = {
     description: 'Sessions that one user may have at once.',
   },
   'max-sessions': { type: 'number', default: 512, description: 'Sessions of all users at once.' },
+  'drain-seconds': {
+    type: 'number',
+    default: 20,
+    description: 'When this replica ends: time in which its sessions come to their end.',
+  },
   'log-level': {
     type: 'string',
     default: 'info',
@@ -93,19 +98,18 @@ export async function runAccess(argv: readonly string[], signal: AbortSignal): P
     metrics: registry,
     userAgent: 'cloudlet-access',
   });
-  let isServing = false;
+  const serving = { access: false };
   const health = await startHealthServer({
     ...parseEndpoint('health-listen', flags['health-listen']),
-    ready: { serving: () => (isServing ? undefined : 'waiting for certificate and authority') },
+    ready: { serving: () => (serving.access ? undefined : 'not open') },
     registry,
     logger,
   });
   try {
-    const services = await createServices({ flags, logger, registry, client }, signal, () => {
-      isServing = true;
-    });
+    const services = await createServices({ flags, logger, registry, client, serving }, signal);
+    const graceMs = (flags['drain-seconds'] + 10) * secondMs;
     await runManager(
-      { clock, logger, informers: [], services, close: [() => client.close()] },
+      { clock, logger, informers: [], services, graceMs, close: [() => client.close()] },
       signal,
     );
   } finally {
@@ -118,12 +122,13 @@ interface Parts {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly client: KubernetesClient;
+  /** What the readiness probe tells; one that drains is not ready, so that callers go to another. */
+  readonly serving: { access: boolean };
 }
 
 async function createServices(
-  { flags, logger, registry, client }: Parts,
+  { flags, logger, registry, client, serving }: Parts,
   signal: AbortSignal,
-  onServing: () => void,
 ): Promise<readonly Service[]> {
   const clock = systemClock;
   const secretName = servingSecrets.access;
@@ -160,12 +165,14 @@ async function createServices(
           server.setTls(next);
           publish(next.ca).catch((error: unknown) => logger.warn('not published', { error }));
         });
-        onServing();
+        serving.access = true;
         logger.info('serves the access API', { listen: flags.listen });
         await publish(tls.current.ca).catch((error: unknown) => {
           if (!stop.aborted) throw error;
         });
         await aborted(stop);
+        serving.access = false;
+        await server.drain(flags['drain-seconds'] * secondMs);
         await server.close();
         dialer.close();
       },

@@ -39,6 +39,7 @@ export interface AccessServerOptions {
 
 /** Longest message of a caller. */
 const maxPayloadBytes = 1024 * 1024;
+const drainLookMs = 100;
 
 export class AccessServer {
   readonly #options: AccessServerOptions;
@@ -91,6 +92,14 @@ export class AccessServer {
     this.#trust = trust;
     this.#server.setSecureContext(this.#secureContext());
     this.#server.closeIdleConnections();
+  }
+
+  /** Takes no connection more and resolves when the last session has ended, or after `withinMs`. */
+  async drain(withinMs: number): Promise<void> {
+    const { clock, quota } = this.#options;
+    this.#server.close();
+    const end = clock.monotonic() + withinMs;
+    while (quota.total > 0 && clock.monotonic() < end) await clock.sleep(drainLookMs);
   }
 
   async close(): Promise<void> {

@@ -2,8 +2,9 @@
  * Opens a session where an instance runs: AppInst, then its site's Lease, then the Lease of the hub that
  * holds the tunnel.
  *
- * Guarantees: reads the API server at each session, so it follows a move at once and holds no cache; who
- * asks for an instance never learns the name of its site from an error.
+ * Guarantees: reads the API server at each session, so it follows a move at once and holds no cache; a site
+ * that is on its way from one hub to another is waited for; who asks for an instance never learns the name
+ * of its site from an error.
  */
 import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
@@ -19,9 +20,10 @@ import {
   UnreachableError,
 } from '@cloudlet/runtime/base';
 import type { KubernetesClient } from '@cloudlet/runtime/kubernetes';
+import type { SessionRequest } from '@cloudlet/tunnel';
 import { holderOf } from '../hub/lease-record.ts';
 import type { SessionDialer } from '../hub/session-dial.ts';
-import { type Route, routeTo } from '../hub/session-router.ts';
+import { HubGoneError, type Route, routeTo } from '../hub/session-router.ts';
 import { type Lease, leaseType, resourceTypes } from '../kinds.ts';
 import { hubLeasePrefix, siteLeaseName } from '../names.ts';
 import { instanceIdOf } from '../plan/render.ts';
@@ -35,6 +37,10 @@ export interface SitesOptions {
   /** For finding the hub, and for the site's answer. */
   readonly openMs: number;
 }
+
+/** An agent whose hub ends or dies is at another by then, give or take a second dial. */
+const moveMs = 10_000;
+const moveLookMs = 500;
 
 interface Place {
   readonly cloudlet: string;
@@ -58,13 +64,8 @@ export class Sites {
       user: user.slice(0, 253),
       ...(place.instance === undefined ? {} : { instance: place.instance }),
     };
-    const { clock, dialer, openMs } = this.#options;
-    const deadline = clock.monotonic() + openMs;
     try {
-      const { address } = await this.#routeTo(place.cloudlet, signal);
-      const deadlineMs = Math.max(1, deadline - clock.monotonic());
-      const wanted = { address, cloudlet: place.cloudlet, session, deadlineMs };
-      return await dialer.open(wanted, signal);
+      return await this.#openAt(place.cloudlet, session, signal);
     } catch (error) {
       this.#options.logger.info('a session could not be opened', {
         cloudlet: place.cloudlet,
@@ -72,6 +73,27 @@ export class Sites {
         error,
       });
       throw target.kind === 'cloudlet' ? error : withoutSite(error, target);
+    }
+  }
+
+  /** Tries again while the site has a hub that does not answer for it: it moves. */
+  async #openAt(cloudlet: string, session: SessionRequest, signal: AbortSignal): Promise<Duplex> {
+    const { clock, dialer, openMs } = this.#options;
+    const begun = clock.monotonic();
+    for (;;) {
+      let isHeld = false;
+      try {
+        const { address } = await this.#routeTo(cloudlet, signal);
+        isHeld = true;
+        const deadlineMs = Math.max(1, begun + openMs - clock.monotonic());
+        return await dialer.open({ address, cloudlet, session, deadlineMs }, signal);
+      } catch (error) {
+        const mayMove =
+          error instanceof HubGoneError || (isHeld && error instanceof UnreachableError);
+        const waitedMs = clock.monotonic() - begun;
+        if (!mayMove || waitedMs > Math.min(moveMs, openMs)) throw error;
+      }
+      await clock.sleep(moveLookMs, signal);
     }
   }
 

@@ -75,8 +75,9 @@ export const hubFlags = {
   },
   'drain-seconds': {
     type: 'number',
-    default: 10,
-    description: 'Time in which agents redial another replica when this one ends.',
+    default: 20,
+    description:
+      'When this replica ends: time in which agents redial another, and sessions through it come to their end.',
   },
   'log-level': {
     type: 'string',
@@ -168,8 +169,11 @@ async function createServices(parts: Parts, signal: AbortSignal): Promise<readon
     ...{ hubName, region, leases, enrolment, reports, metrics, clock, logger },
   });
   const dialer = new SessionDialer({ tls: () => tls.current, clock });
+  const draining = new AbortController();
+  const drained = new AbortController();
   const listener = new SessionListener({
     ...{ hubName, dialer, metrics, clock, logger },
+    draining: draining.signal,
     tls: () => tls.current,
     linkOf: (cloudlet) => backend.linkOf(cloudlet),
     route: (cloudlet) => routeTo(cloudlet, (key) => region.leases.get(key), clock.now()),
@@ -185,46 +189,67 @@ async function createServices(parts: Parts, signal: AbortSignal): Promise<readon
   });
   return [
     { name: 'certificate', run: (stop) => tls.run(stop) },
-    sessions(parts, listener, dialer),
-    tunnels(parts, server, backend),
+    sessions(parts, { listener, dialer, until: drained.signal }),
+    tunnels(parts, { server, backend, draining, drained }),
   ];
 }
 
+interface Tunnels {
+  readonly server: TunnelServer;
+  readonly backend: RegionBackend;
+  /** Aborted when the drain begins. */
+  readonly draining: AbortController;
+  /** Aborted when every tunnel has ended. */
+  readonly drained: AbortController;
+}
+
 /** Listens until the end, then asks every agent to redial another replica. */
-function tunnels(parts: Parts, server: TunnelServer, backend: RegionBackend): Service {
+function tunnels(parts: Parts, { server, backend, draining, drained }: Tunnels): Service {
   const { flags, logger, serving } = parts;
   return {
     name: 'tunnels',
     async run(stop) {
-      await server.listen({
-        ...parseEndpoint('listen', flags.listen),
-        enrollPort: parseEndpoint('enroll-listen', flags['enroll-listen']).port,
-      });
-      serving.tunnels = true;
-      logger.info('serves tunnels', { listen: flags.listen, enroll: flags['enroll-listen'] });
-      await aborted(stop);
-      serving.tunnels = false;
-      const drainMs = flags['drain-seconds'] * secondMs;
-      backend.stop();
-      await Promise.race([server.drain(drainMs), systemClock.sleep(drainMs + 2 * secondMs)]);
-      await server.close();
+      try {
+        await server.listen({
+          ...parseEndpoint('listen', flags.listen),
+          enrollPort: parseEndpoint('enroll-listen', flags['enroll-listen']).port,
+        });
+        serving.tunnels = true;
+        logger.info('serves tunnels', { listen: flags.listen, enroll: flags['enroll-listen'] });
+        await aborted(stop);
+        serving.tunnels = false;
+        draining.abort();
+        const drainMs = flags['drain-seconds'] * secondMs;
+        backend.stop();
+        await Promise.race([server.drain(drainMs), systemClock.sleep(drainMs + 2 * secondMs)]);
+        await server.close();
+      } finally {
+        drained.abort();
+      }
     },
   };
 }
 
-/** The internal listener, and the Lease that tells its address: in this order. */
-function sessions(parts: Parts, listener: SessionListener, dialer: SessionDialer): Service {
+interface Sessions {
+  readonly listener: SessionListener;
+  readonly dialer: SessionDialer;
+  /** Sessions go through this replica until then. */
+  readonly until: AbortSignal;
+}
+
+/** The internal listener, and the Lease that tells its address: they outlive the tunnels. */
+function sessions(parts: Parts, { listener, dialer, until }: Sessions): Service {
   const { flags, hubName, client, logger } = parts;
   return {
     name: 'sessions',
-    async run(stop) {
+    async run() {
       const { host, port } = parseEndpoint('session-listen', flags['session-listen']);
       const bound = await listener.listen(port, host);
       const address =
         flags['session-address'] ?? formatEndpoint({ host: hostname(), port: bound.port });
       const boot = randomUUID();
       const lease = new HubLease({ client, hubName, address, boot, clock: systemClock, logger });
-      await lease.run(stop);
+      await lease.run(until);
       await listener.close();
       dialer.close();
     },

@@ -86,15 +86,22 @@ function dialerWith(tls: RegionTls): SessionDialer {
   return dialer;
 }
 
-async function startHub(hubName: string, sites: readonly string[], peer: () => string) {
+async function startHub(
+  hubName: string,
+  sites: readonly string[],
+  peer: () => string,
+  draining = new AbortController().signal,
+) {
   const listener = new SessionListener({
     hubName,
     tls: () => hubTls,
     linkOf: (cloudlet) => (sites.includes(cloudlet) ? links.get(cloudlet) : undefined),
     route: (cloudlet) => {
-      if (cloudlet === 'nowhere') throw new UnreachableError('Cloudlet nowhere is not connected');
+      if (cloudlet === 'nowhere' || cloudlet === 'west')
+        throw new UnreachableError('Cloudlet nowhere is not connected');
       return { hub: 'peer', address: peer() };
     },
+    draining,
     dialer: dialerWith(hubTls),
     metrics: createHubMetrics(new Registry()),
     clock: systemClock,
@@ -140,6 +147,27 @@ test('a session for a site at another hub is passed on', async () => {
   const stream = await open(dialerWith(accessTls), 'south');
   assert.equal(await echo(stream, 'far'), 'far');
   stream.destroy();
+});
+
+test('a hub that drains passes on what is for a site that left, and keeps what nobody else has', async () => {
+  for (const site of ['east', 'west']) links.set(site, new EchoLink());
+  const draining = new AbortController();
+  const old = await startHub('old', ['east', 'west'], () => next, draining.signal);
+  const next = await startHub('peer', ['east'], () => old);
+  const caller = dialerWith(accessTls);
+  const before = await open(caller, 'east', old);
+  assert.equal(await echo(before, 'before'), 'before');
+  const ended = links.get('east')?.opened;
+  draining.abort();
+  links.set('east', new EchoLink()); // the one that the other hub has
+  const during = await open(caller, 'east', old);
+  assert.equal(await echo(during, 'during'), 'during');
+  assert.equal(links.get('east')?.asked.length, 1);
+  assert.equal(await echo(before, 'still'), 'still');
+  assert.equal(ended?.destroyed, false);
+  const stays = await open(caller, 'west', old);
+  assert.equal(await echo(stays, 'here'), 'here');
+  for (const stream of [before, during, stays]) stream.destroy();
 });
 
 test('a session for a site that neither hub has is passed on once only', async () => {

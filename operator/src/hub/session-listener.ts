@@ -4,7 +4,7 @@
  *
  * Guarantees: TLS 1.3 with a client certificate of the region's parts `access` or `hub`; an agent's own,
  * which the same authority signed, opens nothing here. A session for a site that has moved to another hub
- * is passed on, once. Back-pressure holds from end to end; whichever end closes closes the other.
+ * is passed on, once; so is one for a site that is leaving while this hub drains. Back-pressure holds from end to end; whichever end closes closes the other.
  */
 import {
   createSecureServer,
@@ -53,6 +53,8 @@ export interface SessionListenerOptions {
   readonly linkOf: (cloudlet: string) => SiteLink | undefined;
   /** Where a site is connected, when it is not here. */
   readonly route: (cloudlet: string) => Route;
+  /** Aborts when the hub drains. */
+  readonly draining: AbortSignal;
   readonly dialer: SessionDialer;
   readonly metrics: HubMetrics;
   readonly clock: Clock;
@@ -164,14 +166,24 @@ export class SessionListener {
 
   #open(wanted: Wanted, signal: AbortSignal): Promise<Duplex> {
     const { cloudlet, session, hops, deadlineMs } = wanted;
+    const { draining, hubName } = this.#options;
     const link = this.#options.linkOf(cloudlet);
-    if (link) return this.#openHere(link, wanted, signal);
+    if (link && !(draining.aborted && this.#hasLeft(cloudlet)))
+      return this.#openHere(link, wanted, signal);
     if (hops > 0) throw new UnreachableError(`Cloudlet ${cloudlet} is not connected to this hub`);
     const route = this.#options.route(cloudlet);
-    if (route.hub === this.#options.hubName)
-      throw new UnreachableError(`Cloudlet ${cloudlet} is not connected`);
+    if (route.hub === hubName) throw new UnreachableError(`Cloudlet ${cloudlet} is not connected`);
     const request = { address: route.address, cloudlet, session, deadlineMs, hops: hops + 1 };
     return this.#options.dialer.open(request, signal);
+  }
+
+  /** Whether another hub has the site: what is left of its link here serves old sessions alone. */
+  #hasLeft(cloudlet: string): boolean {
+    try {
+      return this.#options.route(cloudlet).hub !== this.#options.hubName;
+    } catch {
+      return false; // nobody has it: the link is as good as any
+    }
   }
 
   async #openHere(link: SiteLink, wanted: Wanted, signal: AbortSignal): Promise<Duplex> {

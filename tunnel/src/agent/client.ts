@@ -86,6 +86,8 @@ class Client implements TunnelClient {
   readonly #enrollOptions: EnrollOptions;
   #way: Way;
   #connection: AgentConnection | undefined;
+  /** To hubs that drain, while sessions go through them. */
+  readonly #retired = new Set<AgentConnection>();
   #isWelcome = false;
   #handling: Promise<void> = Promise.resolve();
   #renewal: { at: number; tries: number; isRunning: boolean } | undefined;
@@ -124,7 +126,10 @@ class Client implements TunnelClient {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const end = (): void => this.#connection?.end('the agent stops');
+    const end = (): void => {
+      for (const connection of [this.#connection, ...this.#retired])
+        connection?.end('the agent stops');
+    };
     signal.addEventListener('abort', end, { once: true });
     try {
       await this.#loop(signal);
@@ -174,12 +179,19 @@ class Client implements TunnelClient {
     this.#connection = connection;
     if (signal.aborted) connection.end('the agent stops');
     const ending = await connection.ended;
+    if (!connection.closed.aborted) this.#keepSessions(connection);
     const wasUp = this.#isWelcome;
     this.#down(ending);
     if (!wasUp && ending.kind === 'Lost') this.#way = otherWay(way);
     if (ending.kind === 'Refused' && refusalPolicy(ending.refusal.reason).enrolAgain)
       await this.#enrollAgain(signal);
     return { ending, wasUp };
+  }
+
+  #keepSessions(connection: AgentConnection): void {
+    this.#retired.add(connection);
+    const forget = (): void => void this.#retired.delete(connection);
+    connection.closed.addEventListener('abort', forget, { once: true });
   }
 
   /** The stored identity, after enrolment when there is none or its time is over. */

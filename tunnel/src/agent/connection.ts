@@ -3,7 +3,8 @@
  *
  * Guarantees: plans, removals and forgets reach the handler one after the other in the order sent, and the
  * stream is read no faster than the handler takes them; the end of a connection is decided here and waits
- * for no event of a library (watchdog): two pings without an answer, silence, or a process that slept.
+ * for no event of a library (watchdog): two pings without an answer, silence, or a process that slept. A hub
+ * that drains is left at once for another, and the sessions through it go on until its deadline.
  */
 import {
   connect,
@@ -74,6 +75,8 @@ export class AgentConnection {
   #resolve!: (ending: Ending) => void;
   #timer: Timer | undefined;
   #isWelcome = false;
+  /** It serves the sessions that it has and nothing else: another connection has its place. */
+  #isRetired = false;
   #missed = 0;
   #bytesRead = 0;
   #lastTickMs: number;
@@ -113,6 +116,16 @@ export class AgentConnection {
     this.#end({ kind: 'Redial', reason });
   }
 
+  /** Has the agent redial; the connection stays `leftMs` longer at most, and no longer than its sessions. */
+  #retire(reason: string, leftMs: number): void {
+    if (this.#closed.signal.aborted || this.#isRetired) return;
+    if (this.#sessions.size === 0) return this.end(reason);
+    this.#isRetired = true;
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(leftMs, () => this.end(reason));
+    this.#resolve({ kind: 'Redial', reason });
+  }
+
   #lost(reason: string): void {
     this.#end({ kind: 'Lost', reason });
   }
@@ -128,7 +141,7 @@ export class AgentConnection {
   }
 
   #send(message: AgentMessage): void {
-    if (this.#closed.signal.aborted || !this.#control.writable) return;
+    if (this.#closed.signal.aborted || this.#isRetired || !this.#control.writable) return;
     this.#control.write(formatLine(message, limits.maxLineBytes));
   }
 
@@ -160,6 +173,7 @@ export class AgentConnection {
     const { handler, serially, logger } = this.#options;
     if (!this.#isWelcome && message.t !== 'welcome' && message.t !== 'refuse')
       throw new ProtocolError(`${message.t} before welcome`);
+    if (this.#isRetired && message.t !== 'open') return; // said again on the connection that took its place
     switch (message.t) {
       case 'welcome':
         return this.#welcomed(message);
@@ -197,7 +211,8 @@ export class AgentConnection {
   /** Spread, so that the sites of a hub that goes do not all arrive at the next in one moment. */
   #redialWithin(withinMs: number): void {
     const { clock, random } = this.#options;
-    clock.after(withinMs * 0.8 * random(), () => this.end('the hub asked to redial'));
+    const afterMs = withinMs * 0.8 * random();
+    clock.after(afterMs, () => this.#retire('the hub asked to redial', withinMs - afterMs));
   }
 
   #ping(): void {
@@ -230,6 +245,7 @@ export class AgentConnection {
     stream.on('error', (error) => logger.debug('session stream', { error }));
     stream.once('close', () => {
       this.#sessions.delete(request.id);
+      if (this.#isRetired && this.#sessions.size === 0) this.end('the hub asked to redial');
       ended.abort(new UnreachableError('the session ended'));
     });
     stream.once('response', (headers) => void this.#serve(request, stream, headers, ended.signal));

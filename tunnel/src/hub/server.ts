@@ -36,7 +36,10 @@ export interface TunnelServer extends AsyncDisposable {
   setTls(tls: TunnelTls): void;
   /** Links that said hello and are alive. */
   links(): readonly SiteLink[];
-  /** Accepts nobody more, asks every site to redial within `withinMs`, and resolves when all have gone. */
+  /**
+   * Accepts nobody more, asks every site to redial within `withinMs`, and resolves when all have gone. A site
+   * stays, for its sessions alone, as long as these last and no longer than `withinMs`.
+   */
   drain(withinMs: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -52,6 +55,7 @@ class Server implements TunnelServer {
   readonly #connections = new Set<Connection>();
   #tls: TunnelTls;
   #linked = 0;
+  #isDraining = false;
   #ticker: Timer | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -102,6 +106,7 @@ class Server implements TunnelServer {
   }
 
   async drain(withinMs: number): Promise<void> {
+    this.#isDraining = true;
     this.#main.stopAccepting();
     this.#enroll.stopAccepting();
     for (const connection of this.#connections)
@@ -126,6 +131,10 @@ class Server implements TunnelServer {
     try {
       if (!peer.authorized || !peer.certificate)
         throw new UnreachableError('no certificate of this region');
+      if (this.#isDraining) {
+        peer.socket.destroy(); // its handshake was under way; the next replica has it
+        return;
+      }
       const identity = verifyAgent(peer.certificate, {
         authorities: parseCertificates(this.#tls.ca),
         now: clock.now(),
