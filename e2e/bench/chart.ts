@@ -11,6 +11,8 @@ export interface ChartOptions {
   readonly title: string;
   /** What the values are, with their unit. */
   readonly unit: string;
+  /** What happened when: a vertical line with its name. */
+  readonly marks?: readonly { readonly name: string; readonly seconds: number }[];
   /** @default 820 */
   readonly width?: number;
   /** @default 360 */
@@ -37,6 +39,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): str
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="${margin.left}" y="22" font-size="15" font-weight="600">${escapeXml(options.title)}</text>`,
     ...gridOf(maxX, maxY, x, y, width, height, options.unit),
+    ...marksOf(options.marks ?? [], x, height),
     ...lines,
     ...legendOf(series, height),
     '</svg>',
@@ -65,6 +68,18 @@ function gridOf(
     }),
     `<text x="12" y="${margin.top - 8}" fill="#555">${escapeXml(unit)}</text>`,
   ];
+}
+
+function marksOf(
+  marks: NonNullable<ChartOptions['marks']>,
+  x: (value: number) => number,
+  height: number,
+): string[] {
+  return marks.map(({ name, seconds }, index) => {
+    const at = x(seconds).toFixed(1);
+    const top = margin.top + 10 + (index % 3) * 12; // neighbours do not write over each other
+    return `<line x1="${at}" x2="${at}" y1="${margin.top}" y2="${height - margin.bottom}" stroke="#999" stroke-dasharray="3 3"/><text x="${at}" y="${top}" dx="3" font-size="10" fill="#777">${escapeXml(name)}</text>`;
+  });
 }
 
 function legendOf(series: readonly Series[], height: number): string[] {

@@ -4,6 +4,8 @@ import { type ManagedProcess, type ProcessOptions, startProcess, tailOf } from '
 export interface Component {
   readonly name: string;
   readonly running: boolean;
+  /** Of the last start. */
+  readonly pid: number | undefined;
   readonly logFile: string;
   /** SIGKILL. */
   kill(): Promise<void>;
@@ -33,6 +35,9 @@ export function componentOf(
     logFile: options.logFile,
     get running() {
       return current?.running ?? false;
+    },
+    get pid() {
+      return current?.pid;
     },
     async kill() {
       current?.kill('SIGKILL');
