@@ -285,6 +285,66 @@ test('the member that stands by does nothing but publish, and takes over without
   await second.stop();
 });
 
+test('a deputy acts though another member leads, until it is relieved or its link goes', async (t) => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock, leads: false });
+  const life = await Life.start(await aFolder(t), driver, clock);
+  await life.connect([aPlan()]);
+  await life.pass(2000);
+  assert.deepEqual([life.uplink.active, driver.calls.ensure], [false, 0]);
+  life.agent.deputize(true);
+  await life.pass(2000);
+  assert.equal(life.uplink.active, true);
+  assert.equal(life.uplink.condition('Deployed'), 'True Deployed');
+  assert.equal(life.store.site.value.active, false, 'a restart does not begin as deputy');
+  const calls = driver.calls.ensure;
+  life.agent.deputize(false);
+  await life.agent.plan(aPlan({ sequence: 2, replicas: 2 }), 'hash-2');
+  await life.pass(2000);
+  assert.deepEqual([life.uplink.active, driver.calls.ensure], [false, calls]);
+  life.agent.deputize(true);
+  await life.pass(2000);
+  assert.equal(driver.fake.instances.get('id-1')?.replicas, 2);
+  life.agent.disconnected('the hub is gone');
+  assert.equal(life.uplink.active, false);
+  await life.stop();
+});
+
+test('a deputy tells of a lost quorum, and forgets that it acted when it is relieved', async (t) => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock, leads: false });
+  const life = await Life.start(await aFolder(t), driver, clock);
+  await life.connect();
+  driver.fake.quorum = false;
+  await life.pass(2000);
+  assert.equal(life.uplink.active, false);
+  life.agent.deputize(true);
+  await life.pass(2000);
+  const quorum = life.uplink.sites.at(-1)?.conditions.find(({ type }) => type === 'Quorum');
+  assert.equal(quorum?.reason, 'QuorumLost');
+  life.agent.deputize(false);
+  await life.pass(2000);
+  assert.equal(life.uplink.active, false);
+  await life.stop();
+});
+
+test('a site that leaves removes what it has for itself, but not while instances are there', async (t) => {
+  const clock = new FakeClock();
+  let left = 0;
+  const leave = (): Promise<void> => Promise.resolve(void left++);
+  const driver = Object.assign(createFakeDriver({ clock }), { leave });
+  const life = await Life.start(await aFolder(t), driver, clock);
+  await life.connect([aPlan()]);
+  await life.pass(2000);
+  await assert.rejects(life.agent.leave(), /1 instances are still at the site/);
+  assert.equal(left, 0);
+  await life.agent.remove(aRemoval());
+  await life.pass(5000);
+  await life.agent.leave();
+  assert.equal(left, 1);
+  await life.stop();
+});
+
 test('without a quorum the last active member reports QuorumLost and changes wait', async (t) => {
   const clock = new FakeClock();
   const driver = createFakeDriver({ clock });

@@ -16,7 +16,7 @@ import type {
   TunnelHandler,
   WelcomeInfo,
 } from '@cloudlet/tunnel/agent';
-import { describeError, type Logger, type Random } from '@cloudlet/runtime/base';
+import { describeError, type Logger, type Random, TerminalError } from '@cloudlet/runtime/base';
 import type { LanesOptions } from './reconcile/lanes.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { instanceContent } from './report/instance-report.ts';
@@ -44,6 +44,9 @@ export type Uplink = Pick<TunnelClient, 'report' | 'reportSite' | 'setActive'>;
 
 /** Often enough for certificates of a month, seldom enough for a phone's flash. */
 const keepTimeMs = 600_000;
+
+/** Removing a load balancer, which lets its connections end. */
+const leaveMs = 25_000;
 
 /** A state folder that cannot be written is tried again after so long. */
 const rewriteMs = 10_000;
@@ -209,12 +212,27 @@ export class Agent implements TunnelHandler {
     this.#publish();
   }
 
+  deputize(acts: boolean): void {
+    this.#reconciler.deputize(acts);
+  }
+
+  async leave(): Promise<void> {
+    const { driver, store, logger } = this.#options;
+    const kept = [...store.desired.records.values()].filter(({ removed }) => !removed);
+    if (kept.length > 0)
+      throw new TerminalError('InUse', `${kept.length} instances are still at the site`);
+    await driver.leave?.(AbortSignal.timeout(leaveMs));
+    logger.info('what the site had for itself is removed');
+  }
+
   async session(request: SessionRequest, stream: Duplex, signal: AbortSignal): Promise<void> {
     await this.#options.sessions.serve(request, stream, signal);
   }
 
   disconnected(reason: string): void {
     this.#options.logger.info('disconnected; what runs goes on', { reason });
+    // Who cannot be told that the leader's agent is back must not act beside it.
+    this.#reconciler.deputize(false);
   }
 
   // What follows from it.

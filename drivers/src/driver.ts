@@ -154,5 +154,10 @@ export interface Driver {
    * disk. Called when that changes, also on members that do not act. A driver without one leaves it out.
    */
   publish?(plans: readonly Plan[]): void;
+  /**
+   * The site leaves its region: removes what this member made for the site itself (a load balancer). Nothing
+   * is placed any more; repeating it is harmless. A driver that makes no such thing leaves it out.
+   */
+  leave?(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

@@ -102,6 +102,8 @@ export async function playSite(options: PlayOptions): Promise<PlayedSite> {
         held.delete(id);
       },
       synced: () => undefined,
+      deputize: () => undefined,
+      leave: () => Promise.resolve(),
       session: (request, stream) => options.session?.(request, stream) ?? Promise.resolve(),
       disconnected: (reason) => void said.disconnects.push(reason),
     },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { annotations, finalizers } from '@cloudlet/crds';
 import { NotFoundError } from '@cloudlet/runtime/base';
-import { instanceIdOf } from '@cloudlet/operator';
+import { instanceIdOf, leaseAnnotations } from '@cloudlet/operator';
 import {
   type App,
   type AppInst,
@@ -380,6 +380,13 @@ test('a Cloudlet is not deleted while an instance is placed at it, and says whic
   });
   await remove('twin');
   await gone('twin');
+  const uid = await eventually('the site is waited for', async () => {
+    const cloudlet = await site?.cloudlet();
+    const isWaiting = conditionIn(cloudlet, 'Ready')?.message === 'The site is cleaning up.';
+    return isWaiting ? cloudlet?.metadata.uid : undefined;
+  });
+  const annotations = { [leaseAnnotations.left]: uid };
+  await site?.patchLease({ metadata: { annotations } });
   await eventually('the Cloudlet is gone', async () =>
     cloudlets.get('twin').then(
       () => undefined,

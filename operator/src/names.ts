@@ -25,6 +25,8 @@ export const leaseAnnotations = {
    * drops an entry that has no tombstone any more.
    */
   removed: 'edge.cloudlet.dev/removed',
+  /** Uid of the Cloudlet, deleted, whose members were told to remove what the site has for itself, and did. */
+  left: 'edge.cloudlet.dev/left',
   /**
    * JSON `{since, boots, fingerprints}`: two agents took the Lease from each other again and again, and both
    * are refused until a key is accepted again (`Connected=False, DuplicateAgent`).

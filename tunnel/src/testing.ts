@@ -92,6 +92,9 @@ export class RecordingBackend implements HubBackend {
     this.siteReports.push(report);
     return { result: 'Applied' };
   }
+  left(link: SiteLink): void {
+    this.events.emit('left', link);
+  }
   alive(): void {
     this.aliveCalls++;
   }
@@ -111,6 +114,8 @@ export class RecordingHandler implements TunnelHandler {
   readonly disconnects: string[] = [];
   readonly events = new EventEmitter();
   isActive = true;
+  isDeputy = false;
+  hasLeft = false;
   onPlan: (plan: Plan) => Promise<void> = () => Promise.resolve();
   onSession: TunnelHandler['session'] = async (_request, stream) => {
     for await (const chunk of stream) stream.write(chunk);
@@ -141,6 +146,12 @@ export class RecordingHandler implements TunnelHandler {
   synced(orphans: readonly string[]): void {
     this.synchronizations.push(orphans);
     this.events.emit('synced');
+  }
+  deputize(acts: boolean): void {
+    this.isDeputy = acts;
+  }
+  async leave(): Promise<void> {
+    this.hasLeft = true;
   }
   session(
     request: SessionRequest,

@@ -125,6 +125,8 @@ export const agentMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('role'), active: z.boolean() }),
   z.object({ t: z.literal('report'), n: z.int().min(0), report: instanceReport }),
   z.object({ t: z.literal('site'), n: z.int().min(0), report: siteReport }),
+  /** What `leave` asked for is done. */
+  z.object({ t: z.literal('left') }),
 ]);
 export type AgentMessage = z.infer<typeof agentMessage>;
 
@@ -152,6 +154,10 @@ export const hubMessage = z.discriminatedUnion('t', [
     message: z.string().max(1024).optional(),
   }),
   z.object({ t: z.literal('open'), session: sessionRequest }),
+  /** Act for the site though another manager leads, whose agent is gone; or no longer. */
+  z.object({ t: z.literal('deputize'), acts: z.boolean() }),
+  /** The Cloudlet is deleted and nothing is placed any more: remove what the site has for itself. */
+  z.object({ t: z.literal('leave') }),
   /** Redial within this time; the connection will end. */
   z.object({ t: z.literal('drain'), withinMs: z.int().min(0) }),
   z.object({ t: z.literal('refuse'), reason: z.string().max(63), message: z.string().max(1024) }),

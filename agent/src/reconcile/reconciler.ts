@@ -47,6 +47,8 @@ export class Reconciler {
   readonly #observer: Observer;
   readonly #startedAt: number;
   #role: Role;
+  /** The region asked this member to act though another one leads. */
+  #isDeputy = false;
   /** Whether the store may be acted from. */
   #isTrusted: boolean;
   /** Instances whose plan came anew and has not been begun. */
@@ -122,6 +124,15 @@ export class Reconciler {
     this.#isTrusted = true;
   }
 
+  /** The region asks this member to act though another one leads, or no longer. */
+  deputize(acts: boolean): void {
+    if (this.#isDeputy === acts) return;
+    this.#isDeputy = acts;
+    this.#options.logger.info(acts ? 'the region asks to deputize' : 'no longer a deputy');
+    // Another one acts after it: what it did as deputy gives it no claim.
+    if (this.#observer.site) this.#takeRole(acts && this.#role.active);
+  }
+
   /** A plan came that was not here before. */
   planned(id: string): void {
     this.#fresh.add(id);
@@ -193,14 +204,14 @@ export class Reconciler {
     if (change.site) this.#options.onSite();
   }
 
-  #takeRole(): void {
+  #takeRole(wasActive = this.#role.active): void {
     const { store, logger } = this.#options;
     const before = this.#role;
-    const now = roleOf(this.#observer.site, before.active);
+    const now = roleOf(this.#observer.site, { wasActive, isDeputy: this.#isDeputy });
     this.#role = now;
     if (before.active !== now.active) {
       logger.info(now.active ? 'this member acts for the site' : 'this member stands by');
-      this.#background('role', store.site.update({ active: now.active }));
+      this.#background('role', store.site.update({ active: now.active && !this.#isDeputy }));
     }
     if (now.acts) this.#lanes.resume();
     else this.#lanes.pause();

@@ -123,6 +123,7 @@ function backendOf(region: () => TestRegion): HubBackend {
       link.sendSynced([]);
     },
     roleChanged: () => undefined,
+    left: () => undefined,
     async instanceReport(_link, report) {
       region().reports.push(report);
       return { result: 'Applied' };

@@ -23,6 +23,8 @@ import {
 import { admissionOf } from './admission.ts';
 import type { Enrolment } from './enrolment.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { rightfulBoot } from './lease-record.ts';
+import { Leaving } from './leaving.ts';
 import type { HubMetrics } from './metrics.ts';
 import { type Order, orderOf } from './orders.ts';
 import type { Region } from './region.ts';
@@ -74,6 +76,7 @@ export class RegionBackend implements HubBackend {
   readonly #renders = new RenderCache();
   readonly #removals: Removals;
   readonly #keeper: LeaseKeeper;
+  readonly #leaving: Leaving;
 
   constructor(options: BackendOptions) {
     this.#options = options;
@@ -82,8 +85,9 @@ export class RegionBackend implements HubBackend {
       ...options,
       onDuplicate: (site, boots) => this.#refuseBoots(site, boots),
     });
+    this.#leaving = new Leaving(options);
     options.region.subscribe({
-      touched: (site, id) => this.#sites.get(site)?.touch(id),
+      touched: (site, id) => this.#touched(site, id),
       cloudletChanged: (name, cloudlet) => this.#cloudletChanged(name, cloudlet),
       appInstGone: (uid) => this.#renders.forget(uid),
     });
@@ -123,10 +127,15 @@ export class RegionBackend implements HubBackend {
     link.closed.addEventListener('abort', () => metrics.links.dec(), { once: true });
     site.add(link, stream);
     stream.start();
+    this.#leaving.consider(cloudlet, site.links);
   }
 
   roleChanged(link: SiteLink): void {
     this.#sites.get(link.identity.cloudlet)?.roleChanged(link);
+  }
+
+  left(link: SiteLink): void {
+    this.#leaving.left(link);
   }
 
   alive(link: SiteLink): void {
@@ -168,6 +177,12 @@ export class RegionBackend implements HubBackend {
     const refusal = checkSiteReport(report, view);
     if (refusal) return this.#refused('Cloudlet', name, refusal);
     return this.#options.reports.applySite(name, report, signal);
+  }
+
+  #touched(name: string, id: string): void {
+    const site = this.#sites.get(name);
+    site?.touch(id);
+    if (site) this.#leaving.consider(name, site.links);
   }
 
   #isFull({ cloudlet, fingerprint }: SiteIdentity): boolean {
@@ -241,6 +256,7 @@ export class RegionBackend implements HubBackend {
       this.#options.logger.info('cut off a member', { cloudlet: name, reason: admission.reason });
       link.refuse(admission.reason, admission.message);
     }
+    this.#leaving.consider(name, this.#sites.get(name)?.links ?? []);
     if (!cloudlet) this.#sites.delete(name);
   }
 
@@ -259,6 +275,7 @@ export class RegionBackend implements HubBackend {
       onActing: (link, keyOf) => this.#keeper.acquire(link, keyOf),
       onStoodDown: (boot) => this.#keeper.standDown(name, boot),
       onLost: (boot) => this.#keeper.release(name, boot),
+      holder: () => rightfulBoot(this.#options.region.siteLease(name), clock.now()),
       onEmpty: () => {
         if (this.#sites.get(name) === site) this.#sites.delete(name);
         metrics.sites.set(this.#sites.size);

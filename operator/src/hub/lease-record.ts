@@ -100,6 +100,14 @@ export function isLive(lease: Lease | undefined, now: number): boolean {
   return renewedAt !== undefined && renewedAt + (leaseDurationSeconds ?? 0) * 1000 > now;
 }
 
+/** The boot that holds the Lease and may go on to; whoever takes it from this one contests it. */
+export function rightfulBoot(lease: Lease | undefined, now: number): string | undefined {
+  const holder = holderOf(lease);
+  if (!holder || !isLive(lease, now)) return undefined;
+  const hasStoodDown = lease?.metadata.annotations?.[hubAnnotations.stoodDown] === holder.boot;
+  return hasStoodDown ? undefined : holder.boot;
+}
+
 export interface Acquisition {
   readonly hub: string;
   readonly boot: string;
@@ -121,11 +129,8 @@ export interface AcquisitionResult {
 export function acquisition(lease: Lease, by: Acquisition): AcquisitionResult {
   const holder = holderOf(lease);
   if (holder?.boot === by.boot) return { change: renewed(lease, by), contested: false };
-  const isContest =
-    holder !== undefined &&
-    isLive(lease, by.now) &&
-    lease.metadata.annotations?.[hubAnnotations.stoodDown] !== holder.boot;
-  if (!isContest) return { change: renewed(lease, by), contested: false };
+  if (!holder || rightfulBoot(lease, by.now) === undefined)
+    return { change: renewed(lease, by), contested: false };
   const contests = [
     ...contestsOf(lease).filter(({ at }) => at > by.now - contestWindowMs),
     { at: by.now, from: holder.boot, to: by.boot },

@@ -164,6 +164,12 @@ export class RecordingLink implements SiteLink {
   sendSynced(orphans: readonly string[]): void {
     this.sent.push(`synced ${orphans.join(',')}`.trim());
   }
+  deputize(acts: boolean): void {
+    this.sent.push(`deputize ${acts}`);
+  }
+  sendLeave(): void {
+    this.sent.push('leave');
+  }
   openSession(): never {
     throw new Error('no sessions here');
   }

@@ -187,6 +187,13 @@ export class AgentConnection {
         return serially(() => handler.forget(message.id));
       case 'synced':
         return serially(async () => handler.synced(message.orphans));
+      case 'deputize':
+        return handler.deputize(message.acts);
+      case 'leave':
+        return serially(async () => {
+          await handler.leave();
+          this.#send({ t: 'left' });
+        });
       case 'ack':
         return this.#options.acknowledged(message);
       case 'open':
@@ -208,10 +215,13 @@ export class AgentConnection {
     this.#ping();
   }
 
-  /** Spread, so that the sites of a hub that goes do not all arrive at the next in one moment. */
+  /**
+   * Spread, so that the sites of a hub that goes do not all arrive at the next in one moment; over half of
+   * the time, so that sessions have the other half.
+   */
   #redialWithin(withinMs: number): void {
     const { clock, random } = this.#options;
-    const afterMs = withinMs * 0.8 * random();
+    const afterMs = withinMs * 0.5 * random();
     clock.after(afterMs, () => this.#retire('the hub asked to redial', withinMs - afterMs));
   }
 

@@ -21,6 +21,10 @@ export interface TunnelHandler {
   remove(removal: Removal): Promise<void>;
   forget(id: string): Promise<void>;
   synced(orphans: readonly string[]): void;
+  /** Act for the site though another member's machine leads, whose agent is gone; or no longer. */
+  deputize(acts: boolean): void;
+  /** The site leaves the region: remove what it has for itself. Rejects when something is left. */
+  leave(): Promise<void>;
   /** Serves a session over `stream` until it ends; never throws. */
   session(request: SessionRequest, stream: Duplex, signal: AbortSignal): Promise<void>;
   /** The link went down; what runs goes on. */

@@ -51,6 +51,10 @@ export interface SiteLink {
   sendRemoval(removal: Removal): void;
   sendForget(id: string): void;
   sendSynced(orphans: readonly string[]): void;
+  /** Has the member act for its site though it does not lead, or no longer; its role tells what came of it. */
+  deputize(acts: boolean): void;
+  /** Has the member remove what the site has for itself; `left` tells when it did. */
+  sendLeave(): void;
   /**
    * Asks the agent for a session and gives its stream (see session-frame.ts).
    * @throws DeadlineError when the agent does not dial back in time, UnreachableError when the link ends.
@@ -73,6 +77,8 @@ export interface HubBackend {
   /** The member said hello: send it the differences to `hello.have`, then changes, until `link.closed`. */
   connected(link: SiteLink): void;
   roleChanged(link: SiteLink): void;
+  /** The member did what `sendLeave` asked for. */
+  left(link: SiteLink): void;
   instanceReport(
     link: SiteLink,
     report: InstanceReport,

@@ -91,6 +91,14 @@ export class Link implements SiteLink {
     this.#outbox.sendLast(' synced', { t: 'synced', orphans: named });
   }
 
+  deputize(acts: boolean): void {
+    this.#send({ t: 'deputize', acts });
+  }
+
+  sendLeave(): void {
+    this.#send({ t: 'leave' });
+  }
+
   async openSession(request: SessionRequest, signal: AbortSignal): Promise<Duplex> {
     const { clock, metrics } = this.#options.context;
     const start = clock.monotonic();
@@ -150,6 +158,9 @@ export class Link implements SiteLink {
         if (this.#active === message.active) return;
         this.#active = message.active;
         backend.roleChanged(this);
+        return;
+      case 'left':
+        backend.left(this);
         return;
       case 'report':
         this.#offer(`instance ${message.report.id}`, message.n, bytes, () =>

@@ -4,7 +4,7 @@
  */
 import { annotations, type Cloudlet, finalizers, namespaces } from '@cloudlet/crds';
 import { NotFoundError } from '@cloudlet/runtime/base';
-import { joinSecretName, siteLeaseName } from '../../names.ts';
+import { joinSecretName, leaseAnnotations, siteLeaseName } from '../../names.ts';
 import type { Region } from '../../region.ts';
 import { dropFinalizer, referrersText } from '../finalizer.ts';
 import type { Observed } from './observe.ts';
@@ -20,12 +20,18 @@ export function holdbackOf(observed: Observed): string | undefined {
   const left = ledger?.tombstones?.length ?? 0;
   const isLetGo = annotations.abandon in (cloudlet.metadata.annotations ?? {});
   const hasEnrolled = (cloudlet.status?.keys ?? []).length > 0 || cloudlet.status?.site;
-  if (left === 0 || isLetGo || !hasEnrolled) return undefined;
-  const seen =
-    observed.connection.status === 'True'
-      ? 'the site is removing them'
-      : `the site is not connected; annotate the Cloudlet with ${annotations.abandon} if it is gone for good`;
+  if (isLetGo || !hasEnrolled) return undefined;
+  const isConnected = observed.connection.status === 'True';
+  if (left === 0) return isConnected && !hasLeft(observed) ? 'The site is cleaning up.' : undefined;
+  const seen = isConnected
+    ? 'the site is removing them'
+    : `the site is not connected; annotate the Cloudlet with ${annotations.abandon} if it is gone for good`;
   return `${left} removed ${left === 1 ? 'instance is' : 'instances are'} still at the site: ${seen}.`;
+}
+
+/** Whether its members removed what the site had for itself; the hub gives them 30 s. */
+function hasLeft({ cloudlet, lease }: Observed): boolean {
+  return lease?.metadata.annotations?.[leaseAnnotations.left] === cloudlet.metadata.uid;
 }
 
 /** Removes what was made for the site, and the finalizer last. Repeating it is harmless. */
