@@ -5,7 +5,7 @@
  * each is ready by its own probe; each can be killed and started again on the same ports. The hub listens on
  * one address of this host: the loopback, or the phones' bridge.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { namespaces } from '@cloudlet/crds';
 import { type Component, componentOf } from '../component.ts';
@@ -13,7 +13,10 @@ import type { ControlPlane } from '../controlplane/embedded.ts';
 import { freePorts, repositoryRoot } from '../host.ts';
 import { expect, until } from '../process.ts';
 import { noProgress, type Progress } from '../progress.ts';
+import { type Balancer, startBalancer } from './balancer.ts';
 import { accountKubeconfig, installAccess, installRegion, removeAccess } from './install.ts';
+
+export type RegionPart = 'operator' | 'hub' | 'access';
 
 export interface RegionOptions {
   readonly controlPlane: ControlPlane;
@@ -21,13 +24,13 @@ export interface RegionOptions {
   readonly dir: string;
   /** Address of this host that agents reach. @default '127.0.0.1' */
   readonly host?: string;
-  /** Replicas of the hub. @default 1 */
-  readonly hubs?: number;
+  /** @default 1 of each */
+  readonly replicas?: Partial<Readonly<Record<RegionPart, number>>>;
   /** Whether the access server runs. @default true */
   readonly access?: boolean;
   readonly logLevel?: 'debug' | 'info' | 'warn' | 'error';
   /** More arguments of a process. */
-  readonly args?: Partial<Readonly<Record<'operator' | 'hub' | 'access', readonly string[]>>>;
+  readonly args?: Partial<Readonly<Record<RegionPart, readonly string[]>>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly progress?: Progress;
 }
@@ -36,15 +39,21 @@ export interface RegionOptions {
 export interface RegionProcess extends Component {
   /** http://host:port of /healthz, /readyz and /metrics. */
   readonly health: string;
+  /** Throws while it is not ready. */
+  readonly ready: (signal: AbortSignal) => Promise<void>;
   metrics(): Promise<string>;
 }
 
 export interface Region {
   readonly controlPlane: ControlPlane;
+  /** The first replica. */
   readonly operator: RegionProcess;
+  readonly operators: readonly RegionProcess[];
   readonly hubs: readonly RegionProcess[];
+  /** The first replica. */
   readonly access: RegionProcess | undefined;
-  /** host:port that agents dial: of the first hub. */
+  readonly accesses: readonly RegionProcess[];
+  /** host:port that agents dial: of the one hub, or of what stands before several. */
   readonly hubAddress: string;
   readonly enrollAddress: string;
   stop(): Promise<void>;
@@ -52,109 +61,153 @@ export interface Region {
 
 /** Installs the region and starts its processes. */
 export async function startRegion(options: RegionOptions): Promise<Region> {
-  const {
-    controlPlane,
-    dir,
-    host = '127.0.0.1',
-    hubs: hubCount = 1,
-    progress = noProgress,
-  } = options;
+  const { controlPlane, dir, host = '127.0.0.1', progress = noProgress } = options;
   mkdirSync(dir, { recursive: true });
   await installRegion(controlPlane);
-  const started: Component[] = [];
-  const start = async <T extends Component>(component: T): Promise<T> => {
-    started.push(component);
-    await component.start();
-    return component;
-  };
-  const stop = async (): Promise<void> => {
-    if (started.some(({ name }) => name === 'access')) {
-      await removeAccess(controlPlane).catch(() => progress('the access API was not taken away'));
-    }
-    await Promise.all(started.map((component) => component.stop()));
-  };
+  const bed = new RegionBed(options);
   try {
     const [hub = 0, enroll = 0] = await freePorts(2, host);
     const hubAddress = `${host}:${hub}`;
     const enrollAddress = `${host}:${enroll}`;
     const addresses = ['--hub-address', hubAddress, '--enroll-address', enrollAddress];
     const loopback = ['127.0.0.1', 'localhost'].flatMap((name) => ['--hub-host', name]);
-    const names = [...loopback, '--access-host', 'localhost'];
-    const hubPorts = await Promise.all(
-      Array.from({ length: hubCount }, async (_, index) =>
-        index === 0 ? [hub, enroll] : freePorts(2, host),
-      ),
-    );
+    const operatorArgs = [...addresses, ...loopback, '--access-host', 'localhost'];
     // At once: hub and access wait for the certificates that the operator makes.
     const starting = {
-      operator: processOf(options, 'operator', [...addresses, ...names]).then(start),
-      hubs: Promise.all(
-        hubPorts.map(async (ports, index) => start(await hubOf(options, index, host, ports))),
-      ),
-      access: options.access === false ? Promise.resolve(undefined) : startAccess(options, start),
+      operators: bed.startAll('operator', async () => ({ args: operatorArgs })),
+      hubs: startHubs(bed, host, [hub, enroll]),
+      accesses: options.access === false ? Promise.resolve([]) : startAccess(bed),
     };
     // A failure is told when all have ended, so that nothing is started behind the stop.
-    await Promise.allSettled([starting.operator, starting.hubs, starting.access]);
-    const operator = await starting.operator;
+    await Promise.allSettled(Object.values(starting));
+    const operators = await starting.operators;
     const hubs = await starting.hubs;
-    const access = await starting.access;
+    const accesses = await starting.accesses;
+    const [operator] = operators;
+    expect(operator, 'a region without an operator is none');
+    const count = (what: string, { length }: readonly unknown[]): string => `${length} ${what}`;
     progress(
-      `operator, ${hubCount} hub${hubCount > 1 ? 's' : ''}${access ? ' and access' : ''} run`,
+      `${[count('operator', operators), count('hub', hubs), count('access', accesses)].join(', ')} run`,
     );
-    return { controlPlane, operator, hubs, access, hubAddress, enrollAddress, stop };
+    return {
+      ...{ controlPlane, operator, operators, hubs, accesses, hubAddress, enrollAddress },
+      access: accesses[0],
+      stop: () => bed.stop(),
+    };
   } catch (error) {
-    await stop();
+    await bed.stop();
     throw error;
   }
 }
 
-async function hubOf(
-  options: RegionOptions,
-  index: number,
-  host: string,
-  [hub = 0, enroll = 0]: readonly number[],
-): Promise<RegionProcess> {
-  const [session = 0] = await freePorts(1);
-  const name = `hub-${index + 1}`;
-  return processOf(
-    options,
-    'hub',
-    [
-      ...['--name', name, '--listen', `${host}:${hub}`, '--enroll-listen', `${host}:${enroll}`],
-      ...['--session-listen', `127.0.0.1:${session}`, '--session-address', `127.0.0.1:${session}`],
-    ],
-    name,
-  );
+interface Replica {
+  readonly args: readonly string[];
+  /** What it listens on, behind the balancers of its part. */
+  readonly ports?: readonly number[];
 }
 
-async function startAccess(
-  options: RegionOptions,
-  start: (component: RegionProcess) => Promise<RegionProcess>,
-): Promise<RegionProcess | undefined> {
-  const source = join(repositoryRoot, 'operator', 'src', 'access', 'main.ts');
-  if (!existsSync(source)) return undefined;
-  const [port = 0] = await freePorts(1);
-  const access = await start(await processOf(options, 'access', ['--listen', `127.0.0.1:${port}`]));
-  await installAccess(options.controlPlane, port);
+/** What was started, in order to be stopped. */
+class RegionBed {
+  readonly options: RegionOptions;
+  readonly #started: Component[] = [];
+  readonly #balancers: Balancer[] = [];
+
+  constructor(options: RegionOptions) {
+    this.options = options;
+  }
+
+  countOf(part: RegionPart): number {
+    return this.options.replicas?.[part] ?? 1;
+  }
+
+  /** Starts every replica of a part, and what stands before them on `front` when they are several. */
+  async startAll(
+    part: RegionPart,
+    replicaOf: (index: number) => Promise<Replica>,
+    { host = '127.0.0.1', front = [] }: { host?: string; front?: readonly number[] } = {},
+  ): Promise<readonly RegionProcess[]> {
+    const count = this.countOf(part);
+    const replicas = await Promise.all(Array.from({ length: count }, (_, each) => replicaOf(each)));
+    const processes = await Promise.all(
+      replicas.map(({ args }, index) => {
+        const isNumbered = part === 'hub' || count > 1;
+        return processOf(this.options, part, args, isNumbered ? `${part}-${index + 1}` : part);
+      }),
+    );
+    this.#started.push(...processes);
+    if (count > 1)
+      for (const [index, port] of front.entries()) {
+        const targets = processes.map(({ ready }, each) => ({
+          ...{ ready, port: replicas[each]?.ports?.[index] ?? 0 },
+        }));
+        this.#balancers.push(await startBalancer(host, port, targets));
+      }
+    await Promise.all(processes.map((process) => process.start()));
+    return processes;
+  }
+
+  async stop(): Promise<void> {
+    const { controlPlane, progress = noProgress } = this.options;
+    if (this.#started.some(({ name }) => name.startsWith('access')))
+      await removeAccess(controlPlane).catch(() => progress('the access API was not taken away'));
+    await Promise.all(this.#started.map((component) => component.stop()));
+    await Promise.all(this.#balancers.map((balancer) => balancer.close()));
+  }
+}
+
+async function startHubs(
+  bed: RegionBed,
+  host: string,
+  front: readonly number[],
+): Promise<readonly RegionProcess[]> {
+  const replicaOf = async (index: number): Promise<Replica> => {
+    const ports = bed.countOf('hub') > 1 ? await freePorts(2, host) : front;
+    const [hub, enroll] = ports.map((port) => `${host}:${port}`);
+    const [session = 0] = await freePorts(1);
+    const internal = `127.0.0.1:${session}`;
+    return {
+      ports,
+      args: [
+        ...['--name', `hub-${index + 1}`, '--listen', `${hub}`, '--enroll-listen', `${enroll}`],
+        ...['--session-listen', internal, '--session-address', internal],
+      ],
+    };
+  };
+  return bed.startAll('hub', replicaOf, { host, front });
+}
+
+async function startAccess(bed: RegionBed): Promise<readonly RegionProcess[]> {
+  const { controlPlane } = bed.options;
+  const [front = 0] = await freePorts(1);
+  const replicaOf = async (): Promise<Replica> => {
+    const [port = 0] = bed.countOf('access') > 1 ? await freePorts(1) : [front];
+    return { ports: [port], args: ['--listen', `127.0.0.1:${port}`] };
+  };
+  const accesses = await bed.startAll('access', replicaOf, { front: [front] });
+  await installAccess(controlPlane, front);
   await until('the API server to reach the access server', 60_000, async (signal) => {
     const path = '/apis/access.edge.cloudlet.dev/v1alpha1';
-    await options.controlPlane.kubectl(['get', '--raw', path], { signal });
+    await controlPlane.kubectl(['get', '--raw', path], { signal });
   });
-  return access;
+  return accesses;
 }
 
 async function processOf(
   options: RegionOptions,
-  kind: 'operator' | 'hub' | 'access',
+  kind: RegionPart,
   args: readonly string[],
-  name: string = kind,
+  name: string,
 ): Promise<RegionProcess> {
   const { controlPlane, dir, logLevel = 'info' } = options;
-  const kubeconfig = join(dir, `${kind}.kubeconfig`);
+  const kubeconfig = join(dir, `${name}.kubeconfig`);
   const account = await accountKubeconfig(controlPlane, `cloudlet-${kind}`, namespaces.system);
   writeFileSync(kubeconfig, account, { mode: 0o600 });
   const [port = 0] = await freePorts(1);
   const health = `http://127.0.0.1:${port}`;
+  const ready = async (signal: AbortSignal): Promise<void> => {
+    const response = await fetch(`${health}/readyz`, { signal });
+    expect(response.ok, `${name} answers ${response.status} ${await response.text()}`);
+  };
   const component = componentOf({
     name,
     command: process.execPath,
@@ -168,16 +221,14 @@ async function processOf(
     ],
     ...(options.env && { env: options.env }),
     logFile: join(dir, `${name}.log`),
-    ready: async (signal) => {
-      const response = await fetch(`${health}/readyz`, { signal });
-      expect(response.ok, `${name} answers ${response.status} ${await response.text()}`);
-    },
+    ready,
     readyWithinMs: 90_000,
     stopWithinMs: 30_000,
   });
   const metrics = async (): Promise<string> => (await fetch(`${health}/metrics`)).text();
   return Object.defineProperties(component, {
     health: { value: health },
+    ready: { value: ready },
     metrics: { value: metrics },
   }) as RegionProcess;
 }
