@@ -46,4 +46,9 @@ export const targets: Readonly<Record<string, Target>> = {
   'tunnel.websocket.ratio': { target: '>= 0.35', unit: 'times' },
   'tunnel.echo.p99.underBulk': { target: '<= 10', unit: 'ms' },
   'tunnel.stalledReader.mib': { target: '<= 2', peer: '125 (yamux-js)', unit: 'MiB' },
+  'image.operator.mib': { target: '<= 200', unit: 'MiB' },
+  'image.operator.transferredMib': { unit: 'MiB' },
+  'image.agent.mib': { target: '<= 120', unit: 'MiB' },
+  'image.agent.transferredMib': { unit: 'MiB' },
+  'archive.agent.mib': { target: '<= 60', unit: 'MiB' },
 };

@@ -46,8 +46,8 @@ before(async () => {
   authority = Buffer.from(cluster?.['certificate-authority-data'] ?? '', 'base64').toString();
   await kubectl(['create', 'namespace', 'shop']);
   for (const [user, role] of [
-    ['dev', 'cloudlet-developer'],
-    ['eve', 'cloudlet-viewer'],
+    ['dev', 'cloudlet-developer-contributor'],
+    ['eve', 'cloudlet-developer-viewer'],
   ] as const) {
     await kubectl(['create', 'serviceaccount', user, '-n', 'shop']);
     const subject = `--serviceaccount=shop:${user}`;

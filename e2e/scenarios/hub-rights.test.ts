@@ -17,7 +17,7 @@ before(async () => {
   bed = await openHubBed('rights-');
   client = bed.client;
   await bed.region.kubectl(['create', 'namespace', 'shop']);
-  const people = { dev: 'cloudlet-developer', eve: 'cloudlet-viewer' };
+  const people = { dev: 'cloudlet-developer-contributor', eve: 'cloudlet-developer-viewer' };
   for (const [user, role] of Object.entries(people))
     await bed.region.kubectl([
       ...['create', 'rolebinding', user, '--namespace=shop'],

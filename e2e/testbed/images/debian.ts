@@ -12,7 +12,7 @@ import { runCommand, UnreachableError } from '@cloudlet/runtime/base';
 import { cacheDir } from '../host.ts';
 import { noProgress, type Progress } from '../progress.ts';
 
-export const debianArchitectures = { amd64: 'amd64', 'arm/v7': 'armhf' } as const;
+export const debianArchitectures = { amd64: 'amd64', arm64: 'arm64', 'arm/v7': 'armhf' } as const;
 export type Architecture = keyof typeof debianArchitectures;
 
 export interface Unpack {
@@ -23,8 +23,13 @@ export interface Unpack {
   readonly progress?: Progress;
 }
 
-/** Unpacks packages and the libraries that they need below a folder. */
-export async function unpackPackages(request: Unpack): Promise<void> {
+export interface DebianPackage {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** Unpacks packages and the libraries that they need below a folder. @returns what was unpacked. */
+export async function unpackPackages(request: Unpack): Promise<readonly DebianPackage[]> {
   const { architecture, packages, into, progress = noProgress } = request;
   const apt = aptOf(debianArchitectures[architecture]);
   await apt.update(progress);
@@ -35,6 +40,10 @@ export async function unpackPackages(request: Unpack): Promise<void> {
   for (const file of await apt.download(files)) {
     await runCommand('dpkg-deb', ['-x', file, into]);
   }
+  return files.map(({ name, file }) => ({
+    name,
+    version: decodeURIComponent(file.split('_')[1] ?? ''),
+  }));
 }
 
 interface PackageFile {

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UnreachableError } from '@cloudlet/runtime/base';
-import type { Image } from './image.ts';
+import { type Image, platformOf } from './image.ts';
 
 const types = {
   manifest: 'application/vnd.docker.distribution.manifest.v2+json',
@@ -39,7 +39,7 @@ export async function pushImages(
   const manifests = [];
   for (const image of images) {
     await pushBlob(base, join(image.dir, 'config.json'), image.configDigest);
-    await pushBlob(base, join(image.dir, 'layer.tar.gz'), image.layerDigest);
+    for (const { file, digest } of image.layers) await pushBlob(base, file, digest);
     const content = JSON.stringify(manifestOf(image));
     const only = images.length === 1;
     const digest = await pushManifest(base, only ? tag : sha256(content), content, types.manifest);
@@ -55,25 +55,23 @@ export async function pushImages(
       mediaType: types.manifest,
       digest,
       size,
-      platform: platformOf(image),
+      platform: platformOf(image.architecture),
     })),
   });
   return { reference, digest: await pushManifest(base, tag, list, types.list) };
 }
 
-function platformOf({ architecture }: Image): unknown {
-  return architecture === 'amd64'
-    ? { architecture: 'amd64', os: 'linux' }
-    : { architecture: 'arm', os: 'linux', variant: 'v7' };
-}
-
 function manifestOf(image: Image): unknown {
-  const sizeOf = (file: string): number => statSync(join(image.dir, file)).size;
+  const config = join(image.dir, 'config.json');
   return {
     schemaVersion: 2,
     mediaType: types.manifest,
-    config: { mediaType: types.config, size: sizeOf('config.json'), digest: image.configDigest },
-    layers: [{ mediaType: types.layer, size: sizeOf('layer.tar.gz'), digest: image.layerDigest }],
+    config: { mediaType: types.config, size: statSync(config).size, digest: image.configDigest },
+    layers: image.layers.map(({ file, digest }) => ({
+      mediaType: types.layer,
+      size: statSync(file).size,
+      digest,
+    })),
   };
 }
 

@@ -1,10 +1,10 @@
 /**
- * RBAC of the region's processes and of sites, from the declared accesses; roles for people.
+ * RBAC of the region's processes and of sites, from the declared accesses.
  *
  * Guarantees: a process holds what `accesses.ts` declares and nothing else; no wildcard; nobody but the hub
  * may impersonate, and it only names of `cloudlet-sites`.
  */
-import { accessGroup, apiGroup, namespaces, siteGroup } from '@cloudlet/crds';
+import { namespaces, siteGroup } from '@cloudlet/crds';
 import { tenantRole } from '../controllers/organization/reconcile.ts';
 import {
   type Access,
@@ -112,51 +112,3 @@ const subjectOf = (process: ProcessName): object => ({
   name: accountOf(process),
   namespace: namespaces.system,
 });
-
-const readVerbs = ['get', 'list', 'watch'];
-const writeVerbs = [...readVerbs, 'create', 'update', 'patch', 'delete', 'deletecollection'];
-const tenantKinds = ['apps', 'appinsts', 'clusters'];
-const siteKinds = ['zones', 'flavors', 'cloudlets'];
-/** The API server asks `get` for a WebSocket and `create` for a POST. */
-const sessionVerbs = ['get', 'create'];
-
-const ours = (resources: readonly string[], verbs: readonly string[]): object => ({
-  apiGroups: [apiGroup],
-  resources,
-  verbs,
-});
-const sessions = (...resources: string[]): object => ({
-  apiGroups: [accessGroup],
-  resources,
-  verbs: sessionVerbs,
-});
-
-/** Roles for people. Which zones and sites a tenant may use is granted by name, with the verb `use`. */
-export function peopleManifests(): readonly Manifest[] {
-  const aggregate = (to: string) => ({ [`${rbacGroup}/aggregate-to-${to}`]: 'true' });
-  const people = (name: string, rules: readonly object[], labels: Record<string, string> = {}) =>
-    manifest(rbac, 'ClusterRole', { name, labels }, { rules });
-  return [
-    people('cloudlet-viewer', [ours(tenantKinds, readVerbs)], {
-      ...aggregate('view'),
-      ...aggregate('edit'),
-      ...aggregate('admin'),
-    }),
-    people(
-      'cloudlet-developer',
-      [
-        ours(tenantKinds, writeVerbs),
-        ours(['appinsts/scale'], ['get', 'update', 'patch']),
-        sessions('appinsts/exec', 'appinsts/log', 'appinsts/portforward'),
-      ],
-      { ...aggregate('edit'), ...aggregate('admin') },
-    ),
-    people('cloudlet-catalog', [ours(['zones', 'flavors'], readVerbs)]),
-    people('cloudlet-admin', [
-      ours([...siteKinds, ...tenantKinds], [...writeVerbs, 'use', 'abandon']),
-      ours(['appinsts/scale'], ['get', 'update', 'patch']),
-      ours(['cloudletledgers'], readVerbs),
-      sessions('appinsts/exec', 'appinsts/log', 'appinsts/portforward', 'cloudlets/shell'),
-    ]),
-  ];
-}

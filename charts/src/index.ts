@@ -1,0 +1,3 @@
+/** What of the charts others may read: the alerts and queries, to hold them against the code. */
+export { type Alert, alerts } from './alerts.ts';
+export { dashboardQueries } from './dashboard.ts';

@@ -1,0 +1,10 @@
+/** What installs the region, for charts and whoever else puts it into a cluster. */
+export { processes, type ProcessName, accountOf } from './accesses.ts';
+export { accessPort, textOf } from './generate.ts';
+export { accessManifests } from './api-service.ts';
+export { flowControlManifests } from './flow-control.ts';
+export { type Manifest, manifest } from './manifest.ts';
+export { policyManifests } from './policies.ts';
+export { developerRoles, peopleManifests } from './people.ts';
+export { namespaceManifests, rbacManifests } from './rbac.ts';
+export { wallManifests } from './wall.ts';
