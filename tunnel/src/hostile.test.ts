@@ -289,7 +289,10 @@ test('a flood of reports is carried one of an object and 16 at once, the latest 
   const clock = new FakeClock(Date.now());
   await using region = await aRegion({
     clock,
-    limits: { reports: { perSecond: 1e6, burst: 1e6 } },
+    limits: {
+      reports: { perSecond: 1e6, burst: 1e6 },
+      messages: { perSecond: 1e6, burst: 1e6 },
+    },
   });
   let inFlight = 0;
   let most = 0;

@@ -32,6 +32,13 @@ export class TokenBucket {
     return true;
   }
 
+  /** Takes tokens that may not be there yet. @returns milliseconds until the debt is paid. */
+  spend(tokens: number): number {
+    this.#refill();
+    this.#tokens -= tokens;
+    return this.#tokens >= 0 ? 0 : Math.ceil((-this.#tokens / this.#rate.perSecond) * 1000);
+  }
+
   /** Milliseconds until the next token. */
   get waitMs(): number {
     this.#refill();

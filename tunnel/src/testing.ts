@@ -4,7 +4,7 @@
  */
 import { EventEmitter, once } from 'node:events';
 import type { Plan, Removal } from '@cloudlet/crds';
-import { silentLogger, systemClock, type Clock } from '@cloudlet/runtime/base';
+import { type Logger, silentLogger, systemClock, type Clock } from '@cloudlet/runtime/base';
 import { createTunnelClient, type TunnelClientOptions } from './agent/client.ts';
 import type { TunnelClient, TunnelHandler, WelcomeInfo } from './agent/handler.ts';
 import type {
@@ -187,6 +187,7 @@ export interface RegionOptions {
   readonly clock?: Clock;
   readonly limits?: Partial<TunnelLimits>;
   readonly metrics?: TunnelMetrics;
+  readonly logger?: Logger;
   /** That of another replica of one region. @default one of its own */
   readonly authority?: Authority;
 }

@@ -39,6 +39,8 @@ export interface AccessServerOptions {
 
 /** Longest message of a caller. */
 const maxPayloadBytes = 1024 * 1024;
+/** The API server's, and strangers', who are told to go through it. */
+const maxConnections = 4096;
 const drainLookMs = 100;
 
 export class AccessServer {
@@ -66,6 +68,7 @@ export class AccessServer {
       rejectUnauthorized: false,
       maxHeaderSize: 64 * 1024,
     });
+    this.#server.maxConnections = maxConnections;
     this.#server.on('request', (request, response) => void this.#answer(request, response));
     this.#server.on(
       'upgrade',

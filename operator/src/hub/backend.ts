@@ -202,7 +202,8 @@ export class RegionBackend implements HubBackend {
   }
 
   #refused(kind: string, cloudlet: string, refusal: Refusal): ReportResult {
-    const { metrics, logger } = this.#options;
+    const { metrics } = this.#options;
+    const logger = this.#sites.get(cloudlet)?.mistakes ?? this.#options.logger;
     metrics.refusals.inc({ wall: 'hub', reason: refusal.reason });
     metrics.reports.inc({ kind, result: 'Dropped' });
     logger.warn('refused a report', { cloudlet, kind, ...refusal });

@@ -18,9 +18,9 @@ function aWriter(parallel: number) {
 
 test('of one key one write is under way, and only the latest waits', async () => {
   const { writer, written, pending } = aWriter(4);
-  const first = writer.put('a', '1');
-  const second = writer.put('a', '2');
-  const third = writer.put('a', '3');
+  const first = writer.put('site', 'a', '1');
+  const second = writer.put('site', 'a', '2');
+  const third = writer.put('site', 'a', '3');
   assert.deepEqual(written, ['a=1']);
   assert.deepEqual(await second, { kind: 'superseded' });
   pending[0]?.resolve();
@@ -34,7 +34,7 @@ test('of one key one write is under way, and only the latest waits', async () =>
 
 test('no more than the bound are under way; the others take turns', async () => {
   const { writer, written, pending } = aWriter(2);
-  const all = ['a', 'b', 'c', 'd'].map((key) => writer.put(key, '1'));
+  const all = ['a', 'b', 'c', 'd'].map((key) => writer.put('site', key, '1'));
   assert.deepEqual(written, ['a=1', 'b=1']);
   pending[1]?.resolve();
   await all[1];
@@ -56,6 +56,20 @@ test('a write that fails tells its caller and frees its key', async () => {
     if (tries++ === 0) throw new Error('refused');
     return tries;
   });
-  await assert.rejects(writer.put('a', '1'), /refused/);
-  assert.deepEqual(await writer.put('a', '2'), { kind: 'written', result: 2 });
+  await assert.rejects(writer.put('site', 'a', '1'), /refused/);
+  assert.deepEqual(await writer.put('site', 'a', '2'), { kind: 'written', result: 2 });
+});
+
+test('a group that floods waits for its turn, and another waits for one write of it', async () => {
+  const { writer, written, pending } = aWriter(1);
+  for (let key = 0; key < 100; key++) void writer.put('flood', `f${key}`, '1');
+  void writer.put('quiet', 'q', '1');
+  void writer.put('other', 'o', '1');
+  assert.deepEqual(written, ['f0=1']);
+  for (let turn = 0; turn < 5; turn++) {
+    pending[turn]?.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(written, ['f0=1', 'f1=1', 'q=1', 'o=1', 'f2=1', 'f3=1']);
+  assert.equal(writer.size, 97);
 });

@@ -164,7 +164,7 @@ async function createServices(parts: Parts, signal: AbortSignal): Promise<readon
   const leases = new SiteLeases({ client, leases: region.leases, clock, metrics });
   const caPem = (): string => tls.current.ca;
   const enrolment = new Enrolment({ client, region, leases, clock, logger, metrics, caPem });
-  const reports = new Reports({ client, metrics, logger, parallel: flags['status-writes'] });
+  const reports = new Reports({ client, metrics, clock, logger, parallel: flags['status-writes'] });
   const backend = new RegionBackend({
     ...{ hubName, region, leases, enrolment, reports, metrics, clock, logger },
   });

@@ -90,6 +90,12 @@ export function tunnelMetrics(registry: Registry): TunnelMetrics {
     labelNames: ['reason'] as const,
     registers,
   });
+  const limited = new Counter({
+    name: 'edge_tunnel_limited_total',
+    help: 'Times that a site hit a bound of its own, by bound.',
+    labelNames: ['limit'] as const,
+    registers,
+  });
   const sessions = new Histogram({
     name: 'edge_tunnel_session_open_seconds',
     help: 'Time from asking a site for a session to its stream.',
@@ -105,6 +111,7 @@ export function tunnelMetrics(registry: Registry): TunnelMetrics {
   });
   return {
     handshake: (outcome, via) => handshakes.inc({ outcome, via }),
+    limited: (limit) => limited.inc({ limit }),
     linkClosed: (reason) => closed.inc({ reason }),
     session: (outcome, seconds) => sessions.observe({ outcome }, seconds),
     enrollment: (state) => enrollments.inc({ state }),

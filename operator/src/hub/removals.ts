@@ -31,13 +31,16 @@ export class Removals {
     const pending = this.#pending.get(site) ?? new Map<string, number>();
     this.#pending.set(site, pending.set(id, sequence));
     let isListed = false;
-    await this.#leases.edit(site, (lease) => {
-      const listed = this.#listed(site, removedOf(lease));
-      isListed = listed.some((item) => item.id === id && item.sequence >= sequence);
-      return changeOf(removedOf(lease), listed);
-    });
-    pending.delete(id);
-    if (pending.size === 0) this.#pending.delete(site);
+    try {
+      await this.#leases.edit(site, (lease) => {
+        const listed = this.#listed(site, removedOf(lease));
+        isListed = listed.some((item) => item.id === id && item.sequence >= sequence);
+        return changeOf(removedOf(lease), listed);
+      });
+    } finally {
+      pending.delete(id); // what failed is reported again
+      if (pending.size === 0) this.#pending.delete(site);
+    }
     return isListed;
   }
 

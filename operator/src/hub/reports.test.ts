@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { silentLogger } from '@cloudlet/runtime/base';
+import { silentLogger, systemClock } from '@cloudlet/runtime/base';
 import { Registry } from 'prom-client';
 import { createHubMetrics } from './metrics.ts';
 import { Reports } from './reports.ts';
@@ -14,7 +14,8 @@ async function applied(...answers: readonly ReturnType<Answer>[]) {
   let index = 0;
   await using server = await scriptedServer(() => answers[index++] ?? fine);
   const metrics = createHubMetrics(new Registry());
-  const reports = new Reports({ client: server.client, metrics, logger: silentLogger });
+  const { client } = server;
+  const reports = new Reports({ client, metrics, clock: systemClock, logger: silentLogger });
   const result = await reports.applyInstance('north', aReport(), signal);
   const refusals = (await metrics.refusals.get()).values.map(({ labels }) => labels.wall);
   return { ...result, calls: server.calls, refusals };

@@ -3,14 +3,16 @@
  * manager, so that the API server's policies judge the site and not the hub.
  *
  * Guarantees: `Applied` only after the API server's 200; one write an object at a time and a bounded number
- * in all; a refusal by schema or policy drops the report and counts it; whatever time may heal is `Retry`.
+ * in all, for which sites take turns; a refusal by schema or policy drops the report and counts it; whatever time may heal is `Retry`.
  */
 import { fieldManagers, groupVersion, siteUser } from '@cloudlet/crds';
 import {
+  type Clock,
   ConflictError,
   describeError,
   ForbiddenError,
   InvalidError,
+  limitedLogger,
   type Logger,
   NotFoundError,
 } from '@cloudlet/runtime/base';
@@ -27,6 +29,7 @@ import type { HubMetrics } from './metrics.ts';
 export interface ReportsOptions {
   readonly client: KubernetesClient;
   readonly metrics: HubMetrics;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** Status writes of this replica at once. @default 16 */
   readonly parallel?: number;
@@ -46,9 +49,12 @@ const conflictTries = 3;
 export class Reports {
   readonly #options: ReportsOptions;
   readonly #writer: LatestWriter<StatusWrite, ReportResult>;
+  /** For what sites do wrong, as often as they do it. */
+  readonly #mistakes: Logger;
 
   constructor(options: ReportsOptions) {
     this.#options = options;
+    this.#mistakes = limitedLogger(options.logger, options.clock);
     this.#writer = new LatestWriter(options.parallel ?? 16, (_key, write) => this.#write(write));
   }
 
@@ -64,7 +70,7 @@ export class Reports {
 
   async #put(write: StatusWrite): Promise<ReportResult> {
     const key = `${write.type.kind} ${write.namespace ?? ''}/${write.name}`;
-    const written = await this.#writer.put(key, write);
+    const written = await this.#writer.put(write.site, key, write);
     const result: ReportResult =
       written.kind === 'written'
         ? written.result
@@ -111,7 +117,7 @@ export class Reports {
     if (error instanceof InvalidError || isPolicyRefusal(error)) {
       const wall = error instanceof InvalidError ? 'schema' : 'policy';
       this.#options.metrics.refusals.inc({ wall, reason: 'Refused' });
-      this.#options.logger.warn('the API server refused a report', {
+      this.#mistakes.warn('the API server refused a report', {
         cloudlet: write.site,
         kind: write.type.kind,
         error,

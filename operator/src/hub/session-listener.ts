@@ -22,6 +22,7 @@ import {
   type Clock,
   describeError,
   InvalidError,
+  limitedLogger,
   type Logger,
   NotFoundError,
   policyOf,
@@ -63,6 +64,8 @@ export interface SessionListenerOptions {
 
 const defaultDeadlineMs = 30_000;
 const longestDeadlineMs = 120_000;
+/** Of one access server or hub; more wait at the peer. */
+const maxSessionsOfPeer = 1024;
 
 interface Wanted {
   readonly cloudlet: string;
@@ -76,16 +79,23 @@ export class SessionListener {
   readonly #server: Http2SecureServer;
   /** Connections of those who may be here. */
   readonly #peers = new Set<Http2Session>();
+  /** For what strangers do, as often as they do it. */
+  readonly #strangers: Logger;
 
   constructor(options: SessionListenerOptions) {
     this.#options = options;
+    this.#strangers = limitedLogger(options.logger, options.clock);
     this.#server = createSecureServer({
       ...secureContext(options.tls()),
       minVersion: 'TLSv1.3',
       requestCert: true,
       rejectUnauthorized: true,
       allowHTTP1: false,
-      settings: { initialWindowSize: limits.sessionWindowBytes, enablePush: false },
+      settings: {
+        initialWindowSize: limits.sessionWindowBytes,
+        maxConcurrentStreams: maxSessionsOfPeer,
+        enablePush: false,
+      },
       maxSessionMemory: 256,
     });
     this.#server.on('session', (session) => this.#check(session));
@@ -127,7 +137,7 @@ export class SessionListener {
       session.once('close', () => this.#peers.delete(session));
       return;
     }
-    this.#options.logger.warn('refused a peer of the internal listener', {
+    this.#strangers.warn('refused a peer of the internal listener', {
       peer: certificate?.subject ?? 'no certificate',
       address: socket.remoteAddress,
     });

@@ -6,7 +6,7 @@
  * acts by its own right; the Lease is released soon after no member acts any more, at once when the hub shuts
  * down.
  */
-import type { Clock, Logger, Timer } from '@cloudlet/runtime/base';
+import { type Clock, limitedLogger, type Logger, type Timer } from '@cloudlet/runtime/base';
 import type { SiteLink } from '@cloudlet/tunnel';
 import type { SiteStream } from './stream.ts';
 
@@ -36,6 +36,8 @@ const deputyMs = 5_000;
 const takeoverGraceMs = 20_000;
 
 export class Site {
+  /** For what the site does wrong, as often as it does it. */
+  readonly mistakes: Logger;
   readonly #options: SiteOptions;
   readonly #members = new Map<SiteLink, SiteStream>();
   #acting: SiteLink | undefined;
@@ -48,6 +50,7 @@ export class Site {
 
   constructor(options: SiteOptions) {
     this.#options = options;
+    this.mistakes = limitedLogger(options.logger, options.clock);
   }
 
   get name(): string {

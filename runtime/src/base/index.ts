@@ -1,6 +1,7 @@
 export * from './flags.ts';
 export * from './clock.ts';
 export * from './errors.ts';
+export * from './log-limit.ts';
 export * from './logger.ts';
 export * from './process.ts';
 export * from './retry.ts';

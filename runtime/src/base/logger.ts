@@ -2,7 +2,8 @@
  * The one logger: a JSON object a line on standard error.
  *
  * Guarantees: fields are written in the order given after `time`, `level`, `message`; a `Secret` prints as
- * `***`; an error prints its chain of messages, with the stack at level debug only.
+ * `***`; an error prints its chain of messages, with the stack at level debug only; a text is cut at
+ * `longestText`, since it may come from a stranger.
  */
 import { describeError } from './errors.ts';
 
@@ -19,6 +20,9 @@ export interface Logger {
   /** A logger that adds `fields` to every line. */
   with(fields: LogFields): Logger;
 }
+
+/** Characters of one text in a line. */
+export const longestText = 4096;
 
 export interface LoggerOptions {
   /** @default 'info' */
@@ -73,7 +77,13 @@ export class Secret {
 }
 
 function printable(value: unknown, least: LogLevel): unknown {
+  if (typeof value === 'string') return cut(value);
   if (!(value instanceof Error)) return typeof value === 'bigint' ? value.toString() : value;
-  const text = describeError(value);
+  const text = cut(describeError(value));
   return least === 'debug' ? { error: text, stack: value.stack } : text;
+}
+
+function cut(text: string): string {
+  const more = text.length - longestText;
+  return more > 0 ? `${text.slice(0, longestText)}… ${more} more` : text;
 }

@@ -6,7 +6,7 @@
  *
  * Guarantees: nothing of a peer is read before it is admitted, except what refusing it takes; a peer without
  * hello, without a byte for `deadMs`, or with a certificate whose time is over is cut off; whatever a peer
- * sends ends at most its own connection.
+ * sends ends at most its own connection, and who sends too much is read more slowly, itself alone.
  */
 import {
   performServerHandshake,
@@ -16,6 +16,7 @@ import {
 } from 'node:http2';
 import {
   describeError,
+  limitedLogger,
   ProtocolError,
   UnreachableError,
   withDeadline,
@@ -31,6 +32,7 @@ import type { Peer } from './door.ts';
 import { answerEnrollment } from './enrollment.ts';
 import { Link } from './link.ts';
 import type { TunnelContext } from './options.ts';
+import { Throttle } from './throttle.ts';
 
 const agentMessageTypes = new Set(agentMessage.options.map((option) => option.shape.t.value));
 const refusalLingerMs = 5_000;
@@ -45,6 +47,9 @@ export class Connection {
   readonly #context: TunnelContext;
   readonly #events: ConnectionEvents;
   readonly #logger: Logger;
+  /** For what the site does wrong, as often as it does it. */
+  readonly #mistakes: Logger;
+  readonly #renewals: Throttle;
   readonly #startedMs: number;
   readonly #ended = new AbortController();
   #session: ServerHttp2Session | undefined;
@@ -68,6 +73,10 @@ export class Connection {
       cloudlet: identity.cloudlet,
       remoteAddress: peer.remoteAddress,
     });
+    this.#mistakes = limitedLogger(this.#logger, context.clock);
+    this.#renewals = new Throttle([context.limits.renewals], context.clock, () =>
+      context.metrics.limited?.('Renewals'),
+    );
     this.#startedMs = this.#heardMs = context.clock.monotonic();
     peer.socket.once('end', () => this.end(new UnreachableError('the agent hung up')));
     peer.socket.once('close', () => this.end(new UnreachableError('the connection was closed')));
@@ -151,10 +160,15 @@ export class Connection {
 
   /** Reads the control stream to its end, which is the connection's. */
   async #control(stream: ServerHttp2Stream): Promise<void> {
+    const { clock, limits: bounds, metrics } = this.#context;
+    const throttle = new Throttle([bounds.messages, bounds.bytes], clock, () =>
+      metrics.limited?.('Messages'),
+    );
     let isRefused = false; // then the rest is read and let go: to stop reading would reset the refusal
     try {
       stream.respond({ ':status': 200, 'content-type': 'application/jsonl' });
       for await (const { value, bytes } of readLines(stream, limits.maxLineBytes)) {
+        await throttle.pass([1, bytes], this.#ended.signal);
         const message = this.#parse(value);
         if (!message) continue;
         if (this.#link) await this.#link.received(message, bytes);
@@ -177,7 +191,8 @@ export class Connection {
     } catch (error) {
       const n = (value as { n?: unknown } | null)?.n;
       if (!this.#link || typeof n !== 'number' || !Number.isSafeInteger(n) || n < 0) throw error;
-      this.#logger.warn('report dropped', { error });
+      this.#context.metrics.limited?.('Invalid');
+      this.#mistakes.warn('report dropped', { error });
       this.#link.drop(n, describeError(error));
       return undefined;
     }
@@ -237,7 +252,9 @@ export class Connection {
   async #renew(stream: ServerHttp2Stream): Promise<void> {
     this.#renewing = true;
     const { remoteAddress } = this.#peer;
-    await answerEnrollment(stream, { remoteAddress, certificate: this.identity }, this.#context);
+    await this.#renewals.pass([1], this.#ended.signal);
+    const context = { ...this.#context, logger: this.#mistakes };
+    await answerEnrollment(stream, { remoteAddress, certificate: this.identity }, context);
     this.#renewing = false;
   }
 }

@@ -15,6 +15,7 @@ import { DialBacks } from './dial-backs.ts';
 import type { TunnelContext } from './options.ts';
 import { Outbox } from './outbox.ts';
 import { ReportIntake } from './reports.ts';
+import { Throttle } from './throttle.ts';
 
 /** Time for the last lines to reach the agent before the connection is cut. */
 const lingerMs = 1_000;
@@ -37,6 +38,7 @@ export class Link implements SiteLink {
   readonly reports: ReportIntake;
   readonly #options: LinkOptions;
   readonly #outbox: Outbox;
+  readonly #roles: Throttle;
   readonly #ending = new AbortController();
   #active: boolean;
   #lastAliveMs: number;
@@ -50,6 +52,9 @@ export class Link implements SiteLink {
     this.#active = hello.active;
     this.#lastAliveMs = context.clock.monotonic();
     this.sessions = new DialBacks(context.clock, context.limits.dialBackMs);
+    this.#roles = new Throttle([context.limits.roles], context.clock, () =>
+      context.metrics.limited?.('Roles'),
+    );
     this.#outbox = new Outbox(options.control, {
       overflow: (error) => this.end(error),
       unfit: (message, error) => logger.error('message left out', { type: message.t, error }),
@@ -60,6 +65,7 @@ export class Link implements SiteLink {
       clock: context.clock,
       logger,
       answer: (n, result) => this.#send({ t: 'ack', n, ...result }),
+      held: () => context.metrics.limited?.('Reports'),
       observe: (result, seconds) => context.metrics.report?.(result, seconds),
       signal: this.closed,
     });
@@ -88,6 +94,8 @@ export class Link implements SiteLink {
   sendSynced(orphans: readonly string[]): void {
     if (this.closed.aborted) return;
     const named = orphans.slice(0, limits.maxInstances);
+    if (named.length < orphans.length)
+      this.#options.logger.warn('orphans left out', { orphans: orphans.length });
     this.#outbox.sendLast(' synced', { t: 'synced', orphans: named });
   }
 
@@ -156,6 +164,8 @@ export class Link implements SiteLink {
         throw new ProtocolError('a second hello');
       case 'role':
         if (this.#active === message.active) return;
+        await this.#roles.pass([1], this.closed);
+        if (this.closed.aborted) return;
         this.#active = message.active;
         backend.roleChanged(this);
         return;

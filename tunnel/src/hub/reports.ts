@@ -17,6 +17,8 @@ export interface ReportIntakeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly answer: (n: number, result: ReportResult) => void;
+  /** Called when the reader has to wait. */
+  readonly held?: (() => void) | undefined;
   readonly observe?: ((result: string, seconds: number) => void) | undefined;
   /** Ends everything. */
   readonly signal: AbortSignal;
@@ -51,7 +53,9 @@ export class ReportIntake {
 
   /** Resolves when fewer than `maxWaiting` wait, or at the end. */
   async room(): Promise<void> {
-    while (this.#waiting.size >= this.#options.maxWaiting && !this.#options.signal.aborted)
+    const { maxWaiting, held, signal } = this.#options;
+    if (this.#waiting.size >= maxWaiting) held?.();
+    while (this.#waiting.size >= maxWaiting && !signal.aborted)
       await new Promise<void>((resolve) => (this.#onRoom = resolve));
   }
 

@@ -4,9 +4,17 @@
  * of the `HubBackend`.
  */
 import type { AddressInfo } from 'node:net';
-import { describeError, systemClock, UnreachableError, type Timer } from '@cloudlet/runtime/base';
+import {
+  describeError,
+  limitedLogger,
+  systemClock,
+  UnreachableError,
+  type Logger,
+  type Timer,
+} from '@cloudlet/runtime/base';
 import { parseCertificates, verifyAgent } from '../identity/certificate.ts';
 import { AddressLimit } from '../rate-limit.ts';
+import { refusals } from '../refusal.ts';
 import type { SiteLink } from './backend.ts';
 import { Connection } from './connection.ts';
 import { Door, type Peer } from './door.ts';
@@ -52,6 +60,9 @@ class Server implements TunnelServer {
   readonly #context: TunnelContext;
   readonly #main: Door;
   readonly #enroll: Door;
+  readonly #perSite: AddressLimit;
+  /** For what strangers do, as often as they do it. */
+  readonly #strangers: Logger;
   readonly #connections = new Set<Connection>();
   #tls: TunnelTls;
   #linked = 0;
@@ -64,6 +75,8 @@ class Server implements TunnelServer {
     const limits = { ...defaultLimits, ...options.limits };
     this.#context = { backend, hubName, logger, metrics, clock, limits };
     this.#tls = options.tls;
+    this.#perSite = new AddressLimit(limits.connectionsPerSite, clock);
+    this.#strangers = limitedLogger(logger, clock);
     const perAddress = new AddressLimit(limits.enrollPerAddress, clock);
     const shared = { tls: options.tls, clock, logger };
     this.#main = new Door({
@@ -80,7 +93,8 @@ class Server implements TunnelServer {
         handshakeMs: limits.handshakeMs,
       },
       mayEnter: (address) => perAddress.tryTake(address),
-      onPeer: (peer) => serveEnrollment(peer, this.#tls.ca, this.#context),
+      onPeer: (peer) =>
+        serveEnrollment(peer, this.#tls.ca, { ...this.#context, logger: this.#strangers }),
       onOutcome: (outcome) => metrics.enrollment?.(outcome === 'TooMany' ? 'TooMany' : 'Failed'),
     });
   }
@@ -127,7 +141,7 @@ class Server implements TunnelServer {
   }
 
   #accept(peer: Peer): void {
-    const { clock, logger, metrics } = this.#context;
+    const { clock, metrics } = this.#context;
     try {
       if (!peer.authorized || !peer.certificate)
         throw new UnreachableError('no certificate of this region');
@@ -139,8 +153,18 @@ class Server implements TunnelServer {
         authorities: parseCertificates(this.#tls.ca),
         now: clock.now(),
       });
+      if (!this.#perSite.tryTake(identity.cloudlet)) {
+        metrics.handshake?.('TooMany', peer.via);
+        metrics.limited?.('Connections');
+        this.#strangers.warn('a site connects too often', { cloudlet: identity.cloudlet });
+        peer.socket.destroy();
+        return;
+      }
       const connection = new Connection(peer, identity, this.#context, {
-        linked: () => metrics.links?.(++this.#linked),
+        linked: () => {
+          metrics.links?.(++this.#linked);
+          this.#makeRoom(identity.fingerprint);
+        },
         closed: () => this.#closed(connection),
       });
       this.#connections.add(connection);
@@ -149,12 +173,21 @@ class Server implements TunnelServer {
       });
     } catch (error) {
       metrics.handshake?.('Unauthorized', peer.via);
-      logger.info('unauthorized connection', {
+      this.#strangers.info('unauthorized connection', {
         remoteAddress: peer.remoteAddress,
         reason: describeError(error),
       });
       peer.socket.destroy();
     }
+  }
+
+  /** Ends the oldest link of a key that has too many: most likely its line broke unnoticed. */
+  #makeRoom(fingerprint: string): void {
+    const { limits, metrics } = this.#context;
+    const ofKey = this.links().filter((link) => link.identity.fingerprint === fingerprint);
+    if (ofKey.length <= limits.maxLinksPerKey) return;
+    metrics.limited?.('Links');
+    ofKey[0]?.refuse(refusals.TooManyMembers, `the key has ${ofKey.length - 1} newer connections`);
   }
 
   #closed(connection: Connection): void {
