@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
+  type Dirent,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -179,7 +180,15 @@ function setFolderModes(root: string): void {
   if (existsSync(temporary)) chmodSync(temporary, 0o1777);
 }
 
-const entriesOf = (root: string) => readdirSync(root, { recursive: true, withFileTypes: true });
+/**
+ * All below a folder, a folder before what is in it. Links are not followed, as readdir's own recursion does:
+ * those of packages lead to this machine's files.
+ */
+function entriesOf(folder: string): Dirent[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? [entry, ...entriesOf(join(folder, entry.name))] : [entry],
+  );
+}
 
 export interface Tar {
   readonly folder: string;
