@@ -39,9 +39,10 @@ test('the bundle has 2 MB at most', async () => {
   assert.ok(bytes <= 2_000_000, `${bytes} bytes`);
 });
 
-test('a driver, and what makes certificate requests, are files of their own', async () => {
+/** What is loaded with an entry, before anything is asked of it. */
+function loadedWith(entryPoint: string): readonly string[] {
   const main = Object.entries(bundle.metafile.outputs).filter(
-    ([, output]) => output.entryPoint === 'agent/src/agent-process.ts',
+    ([, output]) => output.entryPoint === entryPoint,
   );
   assert.equal(main.length, 1);
   const eager = new Set<string>();
@@ -52,14 +53,29 @@ test('a driver, and what makes certificate requests, are files of their own', as
     for (const { path: next, kind } of output.imports) if (kind !== 'dynamic-import') visit(next);
   };
   visit(main[0]![0]);
-  const inputs = [...eager].flatMap((path) =>
-    Object.keys(bundle.metafile.outputs[path]?.inputs ?? {}),
-  );
+  return [...eager].flatMap((path) => Object.keys(bundle.metafile.outputs[path]?.inputs ?? {}));
+}
+
+test('a driver, and what makes certificate requests, are files of their own', () => {
   const lazy = /dockerode|@peculiar\/x509|drivers\/src\/(fake|docker-swarm)\//;
   assert.deepEqual(
-    inputs.filter((input) => lazy.test(input)),
+    loadedWith('agent/src/agent-process.ts').filter((input) => lazy.test(input)),
     [],
   );
+});
+
+test("a node's helper loads nothing of the agent, the driver or the tunnel", () => {
+  const ours = loadedWith('agent/src/node-process.ts').filter(
+    (input) => !input.startsWith('runtime/src/base/'),
+  );
+  assert.deepEqual(ours.sort(), [
+    'agent/src/node-process.ts',
+    'agent/src/node20.ts',
+    'agent/src/version.ts',
+    'drivers/src/docker-swarm/helper/index.ts',
+    'drivers/src/docker-swarm/helper/rules.ts',
+    'drivers/src/docker-swarm/helper/server.ts',
+  ]);
 });
 
 test('the bundle uses nothing that Node 20 lacks', async () => {
@@ -77,4 +93,8 @@ test('the bundle starts and tells its version and its flags', async () => {
     runCommand(process.execPath, [bundle.entry, flag], { timeoutMs: 60_000 });
   assert.equal((await run('--version')).stdout, '9.8.7\n');
   assert.match((await run('--help')).stdout, /--join-file/);
+  const node = await runCommand(process.execPath, [bundle.entry, 'node', '--help'], {
+    timeoutMs: 60_000,
+  });
+  assert.match(node.stdout, /--tls-file/);
 });

@@ -1,11 +1,24 @@
 /** Drivers, each a file of its own that is loaded only where it is the one. */
 import { join, resolve } from 'node:path';
 import type { Driver } from '@cloudlet/drivers';
+import type { HelperOptions } from '@cloudlet/drivers/docker-swarm';
 import type { Clock, Logger } from '@cloudlet/runtime/base';
 import type { AgentFlags } from './options.ts';
+import { FileSiteAuthority } from './site-authority.ts';
+
+type DriverFlags = Pick<
+  AgentFlags,
+  | 'driver'
+  | 'docker-socket'
+  | 'lb-image'
+  | 'helper-image'
+  | 'helper-port'
+  | 'address'
+  | 'state-dir'
+>;
 
 export async function loadDriver(
-  flags: Pick<AgentFlags, 'driver' | 'docker-socket' | 'lb-image' | 'address' | 'state-dir'>,
+  flags: DriverFlags,
   clock: Clock,
   logger: Logger,
 ): Promise<Driver> {
@@ -17,6 +30,7 @@ export async function loadDriver(
         dataDir: join(flags['state-dir'], 'driver'),
         ...(flags.address.length > 0 ? { addresses: flags.address } : {}),
         ...(flags['lb-image'] === 'none' ? {} : { loadBalancer: loadBalancerOf(flags) }),
+        ...(flags['helper-image'] === 'none' ? {} : { helpers: helpersOf(flags, clock, logger) }),
         clock,
         logger,
       });
@@ -28,10 +42,16 @@ export async function loadDriver(
   }
 }
 
-function loadBalancerOf(flags: Pick<AgentFlags, 'lb-image' | 'state-dir'>): {
-  image: string;
-  dir: string;
-} {
+function helpersOf(flags: DriverFlags, clock: Clock, logger: Logger): HelperOptions {
+  const folder = join(flags['state-dir'], 'site-authority');
+  return {
+    image: flags['helper-image'],
+    port: flags['helper-port'],
+    authority: new FileSiteAuthority({ folder, clock, logger }),
+  };
+}
+
+function loadBalancerOf(flags: DriverFlags): { image: string; dir: string } {
   // The engine mounts it by this path: the agent and the engine see the same files.
   return { image: flags['lb-image'], dir: resolve(flags['state-dir'], 'load-balancer') };
 }

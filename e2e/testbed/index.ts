@@ -25,6 +25,7 @@ export {
 } from './phones/phones.ts';
 export { cgroupHierarchies } from './phones/layout.ts';
 export * from './phones/swarm.ts';
+export { pushAgentImage } from './images/agent.ts';
 export * from './images/catalog.ts';
 export type { Architecture } from './images/debian.ts';
 export { buildImage, type Image, type ImageFile, type ImageOptions } from './images/image.ts';

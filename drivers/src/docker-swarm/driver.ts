@@ -19,15 +19,29 @@ import { Engine } from './engine.ts';
 import { ensureStack } from './ensure.ts';
 import { Leadership } from './leadership.ts';
 import { Observer } from './observer.ts';
-import { type HelperOptions, NodeHelpers } from './helper/client.ts';
+import { NodeHelpers } from './helper/client.ts';
+import { HelperDeployment } from './helper/deployment.ts';
+import { helperPort } from './helper/server.ts';
+import type { SiteAuthority } from './helper/site-authority.ts';
 import { labelNode, type NodeProbe, probeNode } from './probe.ts';
 import { withoutSecrets } from './redact.ts';
-import { type RemovedVolumes, removeStack } from './remove.ts';
-import { openSwarmSession } from './sessions/index.ts';
+import { removeStack } from './remove.ts';
+import { openSwarmSession, type SwarmPlace } from './sessions/index.ts';
 import type { SiteFacts } from './services.ts';
 import { siteFacts } from './site.ts';
 import { Surveyor } from './survey.ts';
-import { removeLocalVolumes } from './volumes.ts';
+import { removeVolumes } from './volumes.ts';
+
+/** The helpers of the swarm's nodes. */
+export interface HelperOptions {
+  /** The agent's program for the nodes' architectures; its entry point takes `node` and flags. */
+  readonly image: string;
+  readonly authority: SiteAuthority;
+  /** @default helperPort */
+  readonly port?: number;
+  /** The engine's socket on every node. @default the manager's */
+  readonly socketPath?: string;
+}
 
 export interface SwarmDriverOptions {
   /** @default '/var/run/docker.sock' */
@@ -40,7 +54,7 @@ export interface SwarmDriverOptions {
   readonly dataDir?: string;
   /** HAProxy on this node: its image, and a folder of its own. Absent: no public port answers. */
   readonly loadBalancer?: { readonly image: string; readonly dir: string };
-  /** How the helpers of other nodes are reached. Absent: exec and volumes are this node's only. */
+  /** Helpers on all nodes, kept and used. Absent: exec and volumes are this node's only. */
   readonly helpers?: HelperOptions;
   /** Encrypt the overlay networks of instances. @default false */
   readonly overlayEncrypted?: boolean;
@@ -57,6 +71,7 @@ class SwarmDriver implements Driver {
   readonly #engine: Engine;
   readonly #surveyor: Surveyor;
   readonly #leadership: Leadership;
+  readonly #deployment: HelperDeployment | undefined;
   readonly #helpers: NodeHelpers | undefined;
   readonly #loadBalancer: LoadBalancer | undefined;
   #observer: Observer | undefined;
@@ -69,7 +84,8 @@ class SwarmDriver implements Driver {
     this.#engine = new Engine({ socketPath, clock });
     this.#surveyor = new Surveyor(this.#engine);
     this.#leadership = new Leadership(dataDir);
-    this.#helpers = options.helpers && new NodeHelpers(options.helpers, clock);
+    this.#deployment = this.#deploy();
+    this.#helpers = this.#reach();
     this.#loadBalancer = this.#balance();
   }
 
@@ -105,7 +121,8 @@ class SwarmDriver implements Driver {
       engine: this.#engine,
       removal,
       checkpoint,
-      removeVolumes: (filters, within) => this.#removeVolumes(filters, within),
+      removeVolumes: (filters, within) =>
+        removeVolumes({ ...this.#place(), filters, signal: within }),
       signal,
     });
   }
@@ -120,7 +137,11 @@ class SwarmDriver implements Driver {
       leadership: this.#leadership,
       logger,
       addresses,
-      onSurvey: (survey) => this.#loadBalancer?.survey(survey, until),
+      onSurvey: (survey) => {
+        this.#loadBalancer?.survey(survey, until);
+        this.#deployment?.survey(survey, until);
+      },
+      onEvent: (event) => this.#deployment?.event(event),
       loadBalancer: () => this.#loadBalancer?.verdict,
       backends: (id) => this.#loadBalancer?.backends(id),
     });
@@ -133,12 +154,11 @@ class SwarmDriver implements Driver {
   }
 
   openSession(target: SessionTarget, signal: AbortSignal): Promise<DriverSession> {
-    const options = {
-      engine: this.#engine,
-      ownNodeId: async (within: AbortSignal) => (await this.#surveyor.info(within)).Swarm.NodeID,
-      helpers: this.#helpers,
-    };
-    return openSwarmSession(options, target, signal);
+    return openSwarmSession(this.#place(), target, signal);
+  }
+
+  async leave(signal: AbortSignal): Promise<void> {
+    await this.#deployment?.leave(signal);
   }
 
   async close(): Promise<void> {
@@ -150,6 +170,31 @@ class SwarmDriver implements Driver {
     if (!loadBalancer) return undefined;
     const onChange = (): void => this.#observer?.poke();
     return new LoadBalancer({ engine: this.#engine, ...loadBalancer, logger, onChange });
+  }
+
+  #deploy(): HelperDeployment | undefined {
+    const { helpers, logger, socketPath = '/var/run/docker.sock' } = this.#options;
+    if (!helpers) return undefined;
+    const facts = (signal: AbortSignal): Promise<SiteFacts> => this.#facts(signal);
+    const settings = { port: helperPort, socketPath, ...helpers };
+    return new HelperDeployment({ engine: this.#engine, ...settings, facts, logger });
+  }
+
+  #reach(): NodeHelpers | undefined {
+    const { helpers } = this.#options;
+    if (!helpers || !this.#deployment) return undefined;
+    const { authority, port = helperPort } = helpers;
+    const deployment = this.#deployment;
+    return new NodeHelpers({ engine: this.#engine, authority, port, deployment });
+  }
+
+  /** Where calls are made from, and the way to the other nodes. */
+  #place(): SwarmPlace {
+    return {
+      engine: this.#engine,
+      ownNodeId: async (signal) => (await this.#surveyor.info(signal)).Swarm.NodeID,
+      helpers: this.#helpers,
+    };
   }
 
   /** What the nodes say of themselves, and what this one says though nobody has written it down yet. */
@@ -171,27 +216,5 @@ class SwarmDriver implements Driver {
       if (signal.aborted || error instanceof DriverError === false) return;
       this.#options.logger.warn('this node could not be labelled', { error });
     }
-  }
-
-  /** Volumes are each node's own: here they are removed at once, elsewhere by the node's helper. */
-  async #removeVolumes(
-    filters: readonly Record<string, readonly string[]>[],
-    signal: AbortSignal,
-  ): Promise<RemovedVolumes> {
-    const inUse = [...(await removeLocalVolumes(this.#engine, filters, signal))];
-    const unreached: string[] = [];
-    const { Swarm } = await this.#surveyor.info(signal);
-    const others = (await this.#engine.nodes(signal)).filter(({ ID }) => ID !== Swarm.NodeID);
-    for (const node of others) {
-      try {
-        const engine = await this.#helpers?.reach(node, signal);
-        if (engine) inUse.push(...(await removeLocalVolumes(engine, filters, signal)));
-        else unreached.push(node.Description.Hostname || node.ID);
-      } catch (error) {
-        if (!(error instanceof DriverError) || error.reason !== 'NoHelper') throw error;
-        unreached.push(node.Description.Hostname || node.ID);
-      }
-    }
-    return { unreached, inUse };
   }
 }

@@ -133,7 +133,12 @@ export interface Network extends NetworkSpec {
 export interface FileObject {
   readonly ID: string;
   readonly Version: Version;
-  readonly Spec: { readonly Name: string; readonly Labels?: Strings | null };
+  readonly Spec: {
+    readonly Name: string;
+    readonly Labels?: Strings | null;
+    /** Base64; of a secret the engine never tells it. */
+    readonly Data?: string;
+  };
 }
 
 export interface Volume {

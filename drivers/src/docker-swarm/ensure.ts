@@ -50,7 +50,7 @@ export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
   const { engine, plan, signal } = options;
   const { stack, services, toAdopt } = await findStack(engine, plan, signal);
   const wanted = planned(options, stack, reliesOnIpvs(options, services));
-  const context: ServiceContext = { engine, plan, facts: options.facts, signal };
+  const context = { engine, plan, facts: options.facts, signal } satisfies ServiceContext;
   if (toAdopt.length > 0) {
     const labels = { [instanceLabel]: plan.id, [servicesLabel]: String(toAdopt.length) };
     for (const service of toAdopt) await adoptService(service, labels, context);

@@ -18,6 +18,9 @@ export interface ResolvedImage {
   readonly warning?: string;
 }
 
+/** Whose registries' credentials are used. */
+type Credited = Pick<Plan, 'registryAuth'>;
+
 export interface Credentials {
   readonly username: string;
   readonly password: string;
@@ -27,7 +30,7 @@ export interface Credentials {
 export async function resolveImage(
   engine: Engine,
   image: string,
-  plan: Plan,
+  plan: Credited,
   signal: AbortSignal,
 ): Promise<ResolvedImage> {
   const auth = credentialsFor(image, plan);
@@ -131,7 +134,7 @@ export function platformName({ os, architecture, variant }: Platform): string | 
 }
 
 /** Credentials of the image's registry, from the plan's base64 of `user:password`. */
-export function credentialsFor(image: string, plan: Plan): Credentials | undefined {
+export function credentialsFor(image: string, plan: Credited): Credentials | undefined {
   const host = registryOf(image);
   const aliases =
     host === 'docker.io' ? [host, 'index.docker.io', 'https://index.docker.io/v1/'] : [host];

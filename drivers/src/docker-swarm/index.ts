@@ -1,11 +1,3 @@
-/** The driver of platform DockerSwarm. */
-export { createSwarmDriver, type SwarmDriverOptions } from './driver.ts';
-export type { HelperOptions } from './helper/client.ts';
-export {
-  helperPort,
-  type HelperTls,
-  type NodeHelper,
-  type NodeHelperOptions,
-  serveNodeHelper,
-} from './helper/server.ts';
-export { helperName } from './engine.ts';
+/** The driver of platform DockerSwarm; what its nodes run is an entry of its own, `docker-swarm/helper`. */
+export { createSwarmDriver, type HelperOptions, type SwarmDriverOptions } from './driver.ts';
+export type { SiteAuthority } from './helper/site-authority.ts';

@@ -25,11 +25,14 @@ export interface ObserverOptions {
   readonly addresses: readonly string[];
   /** Told of each look, before it is compared. */
   readonly onSurvey: (survey: Survey) => void;
+  /** Told of each event of the engine; a look follows. */
+  readonly onEvent: (event: Partial<EngineEvent>) => void;
   readonly loadBalancer: () => Verdict | undefined;
   readonly backends: (id: string) => Backends | undefined;
 }
 
 const fullEveryMs = 60_000;
+const eventTypes = ['container', 'service', 'node', 'config', 'secret'];
 const pollMs = 500;
 /** Events come in bursts: one look serves all that come within this time. */
 const burstMs = 50;
@@ -153,13 +156,16 @@ export class Observer {
 
   /** Reads the engine's events for as long as it sends them; a broken stream is opened again. */
   async #listen(signal: AbortSignal): Promise<void> {
-    const { engine, logger } = this.#options;
+    const { engine, logger, onEvent } = this.#options;
     while (!signal.aborted) {
       try {
         const stream = await engine.stream('follow events', signal, (docker, call) =>
-          docker.getEvents({ ...call, filters: { type: ['container', 'service', 'node'] } }),
+          docker.getEvents({ ...call, filters: { type: eventTypes } }),
         );
-        for await (const event of jsonLines(stream)) if (isRelevant(event)) this.poke();
+        for await (const event of jsonLines(stream)) {
+          onEvent(event as Partial<EngineEvent>);
+          if (isRelevant(event)) this.poke();
+        }
       } catch (error) {
         signal.throwIfAborted();
         logger.debug('the stream of events broke', { error });

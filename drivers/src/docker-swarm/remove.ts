@@ -12,13 +12,7 @@ import type { Service } from './engine-types.ts';
 import { byInstance, byStack, instanceLabel, stackLabel } from './names.ts';
 import { removeObjects, stacksOf } from './objects.ts';
 import { removeService } from './services.ts';
-
-export interface RemovedVolumes {
-  /** Names of nodes that could not be reached. */
-  readonly unreached: readonly string[];
-  /** Names of volumes that a container which ends still has. */
-  readonly inUse: readonly string[];
-}
+import type { RemovedVolumes } from './volumes.ts';
 
 /** Removes volumes by label on every node. */
 export type RemoveVolumes = (
@@ -38,15 +32,20 @@ export interface RemoveOptions {
 const version = 'swarm-remove-1';
 const againMs = 300;
 
+/** How long the helper of a node that is there may take to answer. */
+const helperPatienceMs = 60_000;
+
 interface Progress {
   readonly stacks: readonly string[];
+  /** Since when a node's helper is waited for; milliseconds since the epoch. */
+  readonly waitsSince?: number;
 }
 
 export async function removeStack(options: RemoveOptions): Promise<StepResult> {
   const { engine, removal, signal } = options;
   const before = progressOf(options.checkpoint);
   const services = await engine.services(byInstance(removal.id), signal);
-  const progress: Progress = { stacks: await stacksIn(options, services, before) };
+  const progress: Progress = { ...before, stacks: await stacksIn(options, services, before) };
   // The names are in the checkpoint before the services that carry them go.
   if (services.length > 0 && before.stacks.length === 0)
     return working(progress, 1, 'finding what is there', 0);
@@ -60,10 +59,23 @@ export async function removeStack(options: RemoveOptions): Promise<StepResult> {
     if (inUse.length > 0) return working(progress, 3, `still in use: ${inUse.join(', ')}`);
   }
   if (!removal.deleteVolumes) return { kind: 'Done' };
-  const { unreached, inUse } = await options.removeVolumes(filters, signal);
+  const volumes = await options.removeVolumes(filters, signal);
+  return afterVolumes(volumes, progress, engine.clock.now());
+}
+
+function afterVolumes(
+  { inUse, unreached, isWorthWaiting }: RemovedVolumes,
+  progress: Progress,
+  now: number,
+): StepResult {
   if (inUse.length > 0)
     return working(progress, 4, `volumes still in use: ${[...new Set(inUse)].join(', ')}`);
   if (unreached.length === 0) return { kind: 'Done' };
+  const { waitsSince = now } = progress;
+  if (isWorthWaiting && now - waitsSince < helperPatienceMs) {
+    const message = `waiting for the helpers of ${unreached.join(', ')}`;
+    return working({ ...progress, waitsSince }, 4, message, 2_000);
+  }
   return {
     kind: 'Done',
     warnings: [`volumes may be left on nodes without a helper: ${unreached.join(', ')}`],

@@ -16,7 +16,7 @@ import { adoptedLabel, failedLabel, imageLabel, platformsLabel, sequenceLabel } 
 
 export interface ServiceContext {
   readonly engine: Engine;
-  readonly plan: Plan;
+  readonly plan: Pick<Plan, 'registryAuth'>;
   readonly facts: SiteFacts;
   readonly signal: AbortSignal;
 }
@@ -93,7 +93,7 @@ function isLeftAsAdopted(current: Service, wanted: ServiceSpec): boolean {
 export async function adoptService(
   current: Service,
   labels: Strings,
-  context: ServiceContext,
+  context: ServiceContext & { readonly plan: Pick<Plan, 'sequence'> },
 ): Promise<void> {
   const sequence = String(context.plan.sequence);
   const Labels = {

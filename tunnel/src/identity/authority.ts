@@ -19,7 +19,9 @@ import {
   parseCertificates,
   pinOf,
   roleCommonName,
+  siteCommonName,
   type RegionRole,
+  type SiteRole,
 } from './certificate.ts';
 import { readCsr } from './csr.ts';
 import { createKey } from './key.ts';
@@ -45,8 +47,11 @@ export interface IssuedCertificate {
   readonly notAfter: Date;
 }
 
-export interface IssuedServer extends IssuedCertificate {
+export interface IssuedPair extends IssuedCertificate {
   readonly keyPem: Secret;
+}
+
+export interface IssuedServer extends IssuedPair {
   readonly caPem: string;
 }
 
@@ -129,6 +134,26 @@ export async function issueServer(
 }
 
 /**
+ * A key and a certificate for an end of the connections inside a site. That of a node serves only and that of
+ * an agent asks only, so that a node that was taken over opens no other one.
+ */
+export async function issueSite(
+  authority: Authority,
+  request: LifeOptions & { readonly role: SiteRole; readonly days: number },
+): Promise<IssuedPair> {
+  const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+  const keyPem = createKey();
+  const keys = await keyPair(keyPem);
+  const issued = await issue(authority, keys.publicKey, {
+    ...request,
+    commonName: siteCommonName(request.role),
+    usages: [request.role === 'node' ? serverAuth : clientAuth],
+    names: [],
+  });
+  return { ...issued, keyPem };
+}
+
+/**
  * Signs an agent's request for the Cloudlet that the caller found it to belong to.
  * @throws InvalidError when the request is damaged, not signed by its own key, or of a wrong kind of key.
  */
@@ -187,7 +212,9 @@ async function issue(
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension(request.usages),
-      new x509.SubjectAlternativeNameExtension(request.names),
+      ...(request.names.length > 0
+        ? [new x509.SubjectAlternativeNameExtension(request.names)]
+        : []),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
     ],
   });

@@ -12,6 +12,9 @@ import type { SiteIdentity } from '../hub/backend.ts';
 /** Parts of the region that show a certificate of its authority. */
 export type RegionRole = 'hub' | 'access' | 'operator';
 
+/** Ends of the connections inside a site, which the site's own authority certifies. */
+export type SiteRole = 'agent' | 'node';
+
 const clientAuth = '1.3.6.1.5.5.7.3.2';
 const serverAuth = '1.3.6.1.5.5.7.3.1';
 
@@ -19,6 +22,7 @@ export const agentCommonName = (cloudlet: string): string => `edge:cloudlet:${cl
 export const agentUri = (cloudlet: string, cloudletId: string): string =>
   `urn:cloudlet:${cloudlet}:${cloudletId}`;
 export const roleCommonName = (role: RegionRole): string => `edge:${role}`;
+export const siteCommonName = (role: SiteRole): string => `edge:${role}`;
 
 const cloudletPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const agentNamePattern = /^URI:urn:cloudlet:([a-z0-9][-a-z0-9]{0,62}):([-a-zA-Z0-9]{1,64})$/;

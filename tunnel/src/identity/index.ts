@@ -1,3 +1,4 @@
+/** Certificates: of the region's authority, of a site's own, and what a join says of them. */
 export * from './authority.ts';
 export * from './csr.ts';
 export * from './join.ts';
@@ -11,8 +12,10 @@ export {
   parseCertificates,
   pinOf,
   roleCommonName,
+  siteCommonName,
   verifyAgent,
   verifyRole,
   type RegionRole,
+  type SiteRole,
   type VerifyOptions,
 } from './certificate.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
-import { silentLogger, systemClock } from '@cloudlet/runtime/base';
+import { FakeClock, silentLogger, systemClock } from '@cloudlet/runtime/base';
 import { Engine } from '../engine.ts';
 import { execInContainer } from '../sessions/exec.ts';
 import { isAllowed } from './rules.ts';
@@ -64,6 +64,62 @@ suite("a node's helper", () => {
     assert.deepEqual(asked, []);
   });
 
+  test("a node is no agent: its certificate opens no other node's helper", async () => {
+    asked.length = 0;
+    await assert.rejects(as(site.node).volumes({}), /does not let this through/);
+    const target = { kind: 'exec' as const, argv: ['cat'], stdin: true, tty: true };
+    await assert.rejects(execInContainer(as(site.node), 'c1', target, never));
+    assert.deepEqual(asked, []);
+  });
+
+  test('a helper that drains lets nobody in, and a session go on to its end', async () => {
+    const clock = new FakeClock();
+    const options = { socketPath, host: '127.0.0.1', port: 0, logger: silentLogger };
+    const draining = await serveNodeHelper({ ...options, tls: site.node });
+    const remote = { host: '127.0.0.1', port: draining.port, tls: site.agent };
+    const target = { kind: 'exec' as const, argv: ['cat'], stdin: true, tty: true };
+    const session = await execInContainer(
+      new Engine({ remote, clock: systemClock }),
+      ...(['c1', target, never] as const),
+    );
+    const drained = draining.drain(clock, 1_000);
+    await assert.rejects(new Engine({ remote, clock: systemClock }).volumes({}), {
+      reason: 'EngineUnreachable',
+    });
+    session.stdin?.end('late');
+    assert.equal(await text(session.stdout), 'echo:late');
+    await drained;
+    assert.equal(clock.now(), new FakeClock().now());
+  });
+
+  test('a session that does not end is cut when the time to drain is over', async () => {
+    const clock = new FakeClock();
+    const options = { socketPath, host: '127.0.0.1', port: 0, logger: silentLogger };
+    const draining = await serveNodeHelper({ ...options, tls: site.node });
+    const remote = { host: '127.0.0.1', port: draining.port, tls: site.agent };
+    const target = { kind: 'exec' as const, argv: ['cat'], stdin: true, tty: true };
+    const session = await execInContainer(
+      new Engine({ remote, clock: systemClock }),
+      ...(['c1', target, never] as const),
+    );
+    const drained = draining.drain(clock, 1_000);
+    await clock.advance(1_000);
+    await drained;
+    assert.ok('reason' in (await session.exit));
+  });
+
+  test('an engine whose socket is gone is told', async () => {
+    const lost = Promise.withResolvers<void>();
+    const options = { host: '127.0.0.1', port: 0, logger: silentLogger, tls: site.node };
+    const socket = { socketPath: join(folder, 'gone.sock'), onEngineLost: lost.resolve };
+    const blind = await serveNodeHelper({ ...options, ...socket });
+    const remote = { host: '127.0.0.1', port: blind.port, tls: site.agent };
+    const engine = new Engine({ remote, clock: systemClock });
+    await assert.rejects(engine.volumes({}), /the engine does not answer/);
+    await lost.promise;
+    await blind.close();
+  });
+
   test('an agent is no helper: what it serves is not believed', async () => {
     const options = { socketPath, host: '127.0.0.1', port: 0, logger: silentLogger };
     const impostor = await serveNodeHelper({ ...options, tls: site.agent });
@@ -109,6 +165,7 @@ function scriptedEngine(asked: string[]): Server {
     const length = Number(request.headers['content-length'] ?? 0);
     const head101 = ['HTTP/1.1 101 UPGRADED', 'Connection: Upgrade', 'Upgrade: tcp', '', ''];
     socket.write(head101.join('\r\n'));
+    socket.on('error', () => undefined); // the session was cut
     const read: Buffer[] = [head];
     socket.on('data', (chunk: Buffer) => read.push(chunk));
     socket.once('end', () => socket.end(`echo:${Buffer.concat(read).subarray(length).toString()}`));

@@ -1,18 +1,19 @@
 /**
  * The helper of a node: lets the site's agents reach the part of its engine that a swarm does not carry.
  *
- * Guarantees: TLS 1.3 with certificates on both ends, from the site's own authority; what `rules.ts` does not
- * name is refused before the engine sees it; back-pressure is the sockets' own; an idle connection ends after
- * an hour; at most 64 connections.
+ * Guarantees: TLS 1.3 with certificates on both ends, from the site's own authorities; only an agent's is let
+ * in, since every node holds a helper's; what `rules.ts` does not name is refused before the engine sees it;
+ * back-pressure is the sockets' own; an idle connection ends after an hour; at most 64 connections.
  */
 import { type ClientRequest, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Logger } from '@cloudlet/runtime/base';
+import type { TLSSocket } from 'node:tls';
+import type { Clock, Logger } from '@cloudlet/runtime/base';
 import { isAllowed } from './rules.ts';
 
-/** PEM of one end; `ca` is the site's authority. */
+/** PEM of one end; `ca` is the site's authorities, one after the other. */
 export interface HelperTls {
   readonly key: string;
   readonly cert: string;
@@ -28,20 +29,29 @@ export interface NodeHelperOptions {
   /** @default helperPort */
   readonly port?: number;
   readonly logger: Logger;
+  /** Told when the engine's socket takes no connection: what is mounted here may be one that is gone. */
+  readonly onEngineLost?: () => void;
 }
 
 export interface NodeHelper {
   readonly port: number;
+  /** Ends all connections. */
   close(): Promise<void>;
+  /** Lets nobody in any more and waits for sessions to end, so long at most; then closes. */
+  drain(clock: Clock, withinMs: number): Promise<void>;
 }
 
 /** Reserved on every site's nodes. */
 export const helperPort = 20800;
+/** How long sessions may last that a replaced helper carries. */
+export const helperDrainMs = 30_000;
+/** Common name of agents' certificates. */
+const agentName = 'edge:agent';
 const idleMs = 3_600_000;
 const maxConnections = 64;
 
 export async function serveNodeHelper(options: NodeHelperOptions): Promise<NodeHelper> {
-  const { socketPath = '/var/run/docker.sock', tls, host, port = helperPort, logger } = options;
+  const { tls, host, port = helperPort, logger } = options;
   const server = createServer({
     ...tls,
     // A program whose input has ended may still have much to say.
@@ -59,11 +69,11 @@ export async function serveNodeHelper(options: NodeHelperOptions): Promise<NodeH
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('request', (incoming: IncomingMessage, response: ServerResponse) => {
-    if (isAllowed(incoming.method, incoming.url)) forward(incoming, response, socketPath);
+    if (isLetIn(incoming)) forward(incoming, response, options);
     else refuse(incoming, response, logger);
   });
   server.on('upgrade', (incoming: IncomingMessage, client: Duplex, head: Buffer) => {
-    if (isAllowed(incoming.method, incoming.url)) upgrade(incoming, client, head, socketPath);
+    if (isLetIn(incoming)) upgrade(incoming, client, head, options);
     else client.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
   });
   server.on('tlsClientError', (error) => logger.warn('a peer was refused', { error }));
@@ -71,7 +81,16 @@ export async function serveNodeHelper(options: NodeHelperOptions): Promise<NodeH
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
-  return { port: portOf(server), close: () => closed(server, sockets) };
+  return {
+    port: portOf(server),
+    close: () => closed(server, sockets),
+    drain: (clock, withinMs) => drained(server, sockets, clock, withinMs),
+  };
+}
+
+function isLetIn(incoming: IncomingMessage): boolean {
+  const { subject } = (incoming.socket as TLSSocket).getPeerCertificate();
+  return subject?.CN === agentName && isAllowed(incoming.method, incoming.url);
 }
 
 function portOf(server: Server): number {
@@ -86,6 +105,21 @@ async function closed(server: Server, sockets: ReadonlySet<Socket>): Promise<voi
   await isClosed;
 }
 
+async function drained(
+  server: Server,
+  sockets: ReadonlySet<Socket>,
+  clock: Clock,
+  withinMs: number,
+): Promise<void> {
+  const isOver = new AbortController();
+  const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  void isClosed.then(() => isOver.abort());
+  await clock.sleep(withinMs, isOver.signal).catch(() => undefined); // all ended before
+  for (const socket of sockets) socket.destroy();
+  await isClosed;
+}
+
 function refuse(incoming: IncomingMessage, response: ServerResponse, logger: Logger): void {
   logger.warn('a call was refused', { method: incoming.method, url: incoming.url });
   incoming.resume();
@@ -93,13 +127,22 @@ function refuse(incoming: IncomingMessage, response: ServerResponse, logger: Log
   response.end(JSON.stringify({ message: 'the helper does not let this through' }));
 }
 
-function toEngine(incoming: IncomingMessage, socketPath: string): ClientRequest {
+function toEngine(incoming: IncomingMessage, options: NodeHelperOptions): ClientRequest {
+  const { socketPath = '/var/run/docker.sock', onEngineLost } = options;
   const { method, url: path, headers } = incoming;
-  return request({ socketPath, method, path, headers: { ...headers, host: 'engine' } });
+  const engine = request({ socketPath, method, path, headers: { ...headers, host: 'engine' } });
+  engine.once('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'ECONNREFUSED' || code === 'ENOENT') onEngineLost?.();
+  });
+  return engine;
 }
 
-function forward(incoming: IncomingMessage, response: ServerResponse, socketPath: string): void {
-  const engine = toEngine(incoming, socketPath);
+function forward(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  options: NodeHelperOptions,
+): void {
+  const engine = toEngine(incoming, options);
   engine.once('response', (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers);
     answer.pipe(response);
@@ -118,9 +161,9 @@ function upgrade(
   incoming: IncomingMessage,
   client: Duplex,
   head: Buffer,
-  socketPath: string,
+  options: NodeHelperOptions,
 ): void {
-  const engine = toEngine(incoming, socketPath);
+  const engine = toEngine(incoming, options);
   const fail = (): void => void client.destroy();
   client.once('error', () => engine.destroy());
   engine.once('error', fail);

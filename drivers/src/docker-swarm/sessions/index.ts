@@ -5,21 +5,25 @@
 import { DriverError } from '@cloudlet/runtime/base';
 import type { DriverSession, SessionTarget } from '../../driver.ts';
 import type { Engine } from '../engine.ts';
-import type { NodeHelpers } from '../helper/client.ts';
+import { nameOf, type NodeHelpers } from '../helper/client.ts';
 import { execInContainer } from './exec.ts';
 import { logsOf } from './logs.ts';
 import { forwardPort } from './port-forward.ts';
 import { openShell } from './shell.ts';
 import { candidates, matching, notFound } from './target.ts';
 
-export interface SessionOptions {
+/** A helper that is replaced is back within this time; a user waits 15 s at most. */
+const helperPatienceMs = 8_000;
+
+/** One of the swarm's managers, and the way to the other nodes. */
+export interface SwarmPlace {
   readonly engine: Engine;
   readonly ownNodeId: (signal: AbortSignal) => Promise<string>;
   readonly helpers: NodeHelpers | undefined;
 }
 
 export async function openSwarmSession(
-  options: SessionOptions,
+  options: SwarmPlace,
   target: SessionTarget,
   signal: AbortSignal,
 ): Promise<DriverSession> {
@@ -36,7 +40,7 @@ export async function openSwarmSession(
 }
 
 async function openExec(
-  { engine, ownNodeId, helpers }: SessionOptions,
+  { engine, ownNodeId, helpers }: SwarmPlace,
   target: SessionTarget,
   signal: AbortSignal,
 ): Promise<DriverSession> {
@@ -48,11 +52,11 @@ async function openExec(
   if (!containerId) throw notFound(target, 'its container is not there yet');
   if (place.task.NodeID === own) return execInContainer(engine, containerId, target, signal);
   if (helpers) {
-    const remote = await helpers.reach(place.node, signal);
+    const remote = await helpers.reach(place.node, signal, helperPatienceMs);
     return execInContainer(remote, containerId, target, signal);
   }
   throw new DriverError(
     'NoHelper',
-    `${place.name} runs on ${place.node.Description.Hostname}, which has no helper: exec reaches only tasks of the manager that acts`,
+    `${place.name} runs on node ${nameOf(place.node)}, which has no helper, so exec does not reach it: start the site's agents with --helper-image`,
   );
 }
