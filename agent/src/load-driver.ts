@@ -1,7 +1,7 @@
 /** Drivers, each a file of its own that is loaded only where it is the one. */
 import { join, resolve } from 'node:path';
 import type { Driver } from '@cloudlet/drivers';
-import type { HelperOptions } from '@cloudlet/drivers/docker-swarm';
+import type { HelperOptions, SwarmDriverOptions } from '@cloudlet/drivers/docker-swarm';
 import type { Clock, Logger } from '@cloudlet/runtime/base';
 import type { AgentFlags } from './options.ts';
 import { FileSiteAuthority } from './site-authority.ts';
@@ -11,6 +11,7 @@ type DriverFlags = Pick<
   | 'driver'
   | 'docker-socket'
   | 'lb-image'
+  | 'lb-udp-image'
   | 'helper-image'
   | 'helper-port'
   | 'address'
@@ -51,7 +52,9 @@ function helpersOf(flags: DriverFlags, clock: Clock, logger: Logger): HelperOpti
   };
 }
 
-function loadBalancerOf(flags: DriverFlags): { image: string; dir: string } {
+function loadBalancerOf(flags: DriverFlags): SwarmDriverOptions['loadBalancer'] & object {
   // The engine mounts it by this path: the agent and the engine see the same files.
-  return { image: flags['lb-image'], dir: resolve(flags['state-dir'], 'load-balancer') };
+  const dir = resolve(flags['state-dir'], 'load-balancer');
+  const udpImage = flags['lb-udp-image'];
+  return { image: flags['lb-image'], dir, ...(udpImage === 'none' ? {} : { udpImage }) };
 }

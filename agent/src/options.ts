@@ -28,6 +28,11 @@ export const agentFlags = {
     description: "Image of HAProxy, this node's load balancer; none for no load balancer.",
     default: 'haproxy:3.2',
   },
+  'lb-udp-image': {
+    type: 'string',
+    description: 'Image of nginx, for UDP ports; none for no UDP ports.',
+    default: 'nginx:1.28',
+  },
   'helper-image': {
     type: 'string',
     description:

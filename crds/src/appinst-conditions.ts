@@ -44,6 +44,7 @@ export const appInstReasons = {
   ArchitectureMismatch: 'ArchitectureMismatch',
   Unsupported: 'Unsupported',
   InvalidCompose: 'InvalidCompose',
+  HostPathNotAllowed: 'HostPathNotAllowed',
   Healthy: 'Healthy',
   Unhealthy: 'Unhealthy',
   Starting: 'Starting',

@@ -8,6 +8,7 @@ import {
   type KindDefinition,
   listAtomic,
   listMap,
+  listSet,
   objectName,
   portNumber,
   type Resource,
@@ -229,6 +230,16 @@ export const appInstStatus = z.object({
         .optional()
         .meta(listMap('name'))
         .describe('Labels that a node must have to run tasks of it, from its Cluster.'),
+      overlayEncrypted: z
+        .boolean()
+        .optional()
+        .describe('Whether its networks are encrypted, from its Cluster or Cloudlet.'),
+      hostPaths: z
+        .array(z.string().max(255))
+        .max(32)
+        .optional()
+        .meta(listSet)
+        .describe('Folders of the nodes that it may mount, from its Cloudlet.'),
       resources: z
         .object({
           cpuMillis: z.int().min(0).optional().describe('CPUs of one replica, in thousandths.'),

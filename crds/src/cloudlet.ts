@@ -33,7 +33,21 @@ export const cloudletSpec = z
           .boolean()
           .optional()
           .describe(
-            'Encrypt the overlay networks of instances (IPsec between nodes). Default false.',
+            'Encrypt the overlay networks of instances (IPsec between nodes), of those that are made from now on. Default false.',
+          ),
+        hostPaths: z
+          .array(
+            z
+              .string()
+              .min(1)
+              .max(255)
+              .regex(/^\/([^/.][^/]*(\/[^/.][^/]*)*)?$/),
+          )
+          .max(32)
+          .optional()
+          .meta(listSet)
+          .describe(
+            'Folders of the nodes that compose files of Apps may mount, with all below them. Default: none. Sockets of the engine, /etc and the like give an App the node.',
           ),
       })
       .optional()

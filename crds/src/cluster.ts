@@ -42,6 +42,17 @@ export const clusterSpec = z
       .describe(
         'Labels that a node of the swarm must have to run tasks of the cluster. Default: every node.',
       ),
+    networks: z
+      .object({
+        encrypted: z
+          .boolean()
+          .optional()
+          .describe(
+            "Encrypt the cluster's network and those of its instances between nodes (IPsec). Cannot be changed. Default: as the Cloudlet's dockerSwarm.overlayEncrypted.",
+          ),
+      })
+      .optional()
+      .describe('How instances of the cluster reach each other: they share an overlay network.'),
     resources: z
       .object({
         vcpus: quantity.optional().describe('CPUs in all.'),
@@ -71,6 +82,11 @@ export const clusterSpec = z
         rule: 'self.deployment == oldSelf.deployment',
         message: 'deployment cannot be changed',
         fieldPath: '.deployment',
+      },
+      {
+        rule: 'self.?networks.?encrypted == oldSelf.?networks.?encrypted',
+        message: 'networks.encrypted cannot be changed: make another Cluster',
+        fieldPath: '.networks',
       },
       {
         rule: '!has(self.allowedNamespaces) || (has(self.multiTenant) && self.multiTenant)',

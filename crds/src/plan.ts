@@ -16,8 +16,17 @@ export const instanceId = z
   .max(64)
   .regex(/^[-a-zA-Z0-9]+$/);
 
+/** Names of Kubernetes objects: a hub that was taken over gets no other text into a site's configuration. */
+const objectName = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/);
+
+const labelText = /^[-._/a-zA-Z0-9]*$/;
+
 export const planPort = z.object({
-  name: z.string().min(1).max(15),
+  name: objectName(15),
   protocol: z.enum(['TCP', 'UDP', 'HTTP']),
   port: portNumber,
   endPort: portNumber.optional(),
@@ -25,7 +34,14 @@ export const planPort = z.object({
   publicPort: portNumber.optional(),
   internalOnly: z.boolean().optional(),
   healthCheck: z
-    .object({ type: z.enum(['TCP', 'HTTP', 'None']), path: z.string().max(1024).optional() })
+    .object({
+      type: z.enum(['TCP', 'HTTP', 'None']),
+      path: z
+        .string()
+        .max(1024)
+        .regex(/^\/[!-~]*$/)
+        .optional(),
+    })
     .optional(),
   /** Compose only: the service that has the port. Absent: the one that publishes or exposes it. */
   service: z.string().max(63).optional(),
@@ -50,8 +66,8 @@ export const plan = z.object({
   /** Features that the agent must know, else it answers `Unsupported` and keeps what runs. */
   requires: z.array(z.string().max(63)).max(16).optional(),
   object: z.object({
-    namespace: z.string().max(63),
-    name: z.string().max(63),
+    namespace: objectName(63),
+    name: objectName(63),
     uid: z.string().max(64),
     generation: z.int().min(1),
   }),
@@ -60,9 +76,14 @@ export const plan = z.object({
   cluster: z
     .object({
       /** As namespace/name. */
-      name: z.string().max(127),
+      name: z
+        .string()
+        .max(127)
+        .regex(/^([-.a-z0-9]+\/)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/),
       /** Labels that a node must have to run tasks of the instance. */
-      nodeLabels: z.record(z.string().max(63), z.string().max(63)).optional(),
+      nodeLabels: z
+        .record(z.string().max(63).regex(labelText), z.string().max(63).regex(labelText))
+        .optional(),
     })
     .optional(),
   app: z.object({
@@ -92,6 +113,10 @@ export const plan = z.object({
     .max(64)
     .optional(),
   ports: z.array(planPort).max(200).optional(),
+  /** Networks between nodes are encrypted. @default false */
+  overlayEncrypted: z.boolean().optional(),
+  /** Folders of the nodes that it may mount. @default none */
+  hostPaths: z.array(z.string().max(255)).max(32).optional(),
   resources: z
     .object({
       /** Thousandths of a CPU. */
@@ -103,6 +128,8 @@ export const plan = z.object({
   volumesOnDelete: z.enum(['Retain', 'Delete']).optional(),
   /** Registry credentials by registry host; base64 of `user:password`. */
   registryAuth: z.record(z.string().max(253), z.string().max(8192)).optional(),
+  /** Key of the hashes that secrets are named by at the site, so that nobody can test a guess. */
+  nameKey: z.string().max(64).optional(),
   /** Name of a stack to take over as it runs. */
   adoptStack: z.string().max(63).optional(),
 });

@@ -151,7 +151,12 @@ async function startProduct(
   const site = await startSite({
     controlPlane,
     cloudlet: demo.cloudlet,
-    spec: { operator: 'demo', location: { latitude: 58.38, longitude: 26.72 } },
+    spec: {
+      operator: 'demo',
+      location: { latitude: 58.38, longitude: 26.72 },
+      // The panel of the demo looks at the engines.
+      dockerSwarm: { hostPaths: ['/var/run/docker.sock'] },
+    },
     phones: phones.phones.slice(0, flags.managers),
     dir: join(dir, 'site'),
     args: ['--lb-image', loadBalancer.reference],

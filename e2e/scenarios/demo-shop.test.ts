@@ -14,7 +14,9 @@ let world: World;
 
 before(async () => {
   if (skip) return;
-  world = await startWorld({ phones: 3, managers: 1 });
+  // The panel looks at the engines.
+  const dockerSwarm = { hostPaths: ['/var/run/docker.sock'] };
+  world = await startWorld({ phones: 3, managers: 1, spec: { dockerSwarm } });
   const { registry } = world.phones;
   await pushDemoImages(registry, noProgress);
   const names = { registry, cloudlet: cloudletName };

@@ -1,5 +1,8 @@
 /** What only a swarm does: stacks made by others, updates that fail, foreign architectures, lost managers. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { Checkpoint, Driver, InstanceObservation, Observation } from '@cloudlet/drivers';
 import type { Plan } from '@cloudlet/crds';
@@ -132,6 +135,59 @@ suite(
       assert.deepEqual([instance?.name, instance?.sequence], ['legacy', 1]);
       await takeDown(plan);
       assert.doesNotMatch(await phone.docker(['service', 'ls']), /legacy/);
+    });
+
+    test('a stack with configs and secrets is taken over, and a later plan restarts what it changes', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'adopt-'));
+      const compose = [
+        'services:',
+        `  web: {image: "${images.good}", configs: [{source: page, target: /page}], secrets: [key]}`,
+        `  side: {image: "${images.good}"}`,
+        'configs: {page: {file: ./page}}',
+        'secrets: {key: {file: ./key}}',
+      ].join('\n');
+      const texts = {
+        page: 'one',
+        key: 'open sesame',
+        'compose.yml': `version: "3.9"\n${compose}`,
+      };
+      for (const [name, text] of Object.entries(texts)) await writeFile(join(folder, name), text);
+      const deploy = ['stack', 'deploy', '--resolve-image=never'];
+      const file = ['--compose-file', join(folder, 'compose.yml')];
+      await phone.docker([...deploy, ...file, 'brought']);
+      await rm(folder, { recursive: true });
+      const running = () => Promise.all(['web', 'side'].map((one) => containers(`brought_${one}`)));
+      const names = (kind: string): Promise<string> =>
+        phone.docker([kind, 'ls', '--format', '{{.Name}}', '--filter', 'name=brought']);
+      await systemClock.sleep(3000);
+      const before = await running();
+      const plan = aPlan('brght', {
+        adoptStack: 'brought',
+        workload: { kind: 'Compose', compose },
+        files: [
+          { path: 'page', content: 'one' },
+          { path: 'key', content: 'open sesame', secret: true },
+        ],
+      });
+      await bringUp(plan);
+      assert.deepEqual(await running(), before);
+      assert.deepEqual(
+        [await names('config'), await names('secret')],
+        ['brought_page\n', 'brought_key\n'],
+      );
+      const changed = compose.replace('  side: {', '  side: {command: [/bin/sleep, "9999"], ');
+      await bringUp({
+        ...plan,
+        sequence: 2,
+        workload: { kind: 'Compose', compose: changed },
+      });
+      assert.deepEqual(
+        [await names('config'), await names('secret')],
+        ['brought_page\n', 'brought_key\n'],
+        'what has the same content keeps its name',
+      );
+      await takeDown(plan);
+      assert.deepEqual([await names('config'), await names('secret')], ['', '']);
     });
 
     test("another owner's stack is left alone", async () => {

@@ -130,6 +130,7 @@ test('a Cluster bounds what its instances reserve, and belongs to who may use it
     cloudletRef: { name: 'divided' },
     deployment: 'Docker',
     nodeLabels: [{ name: 'gpu', value: 'yes' }],
+    networks: { encrypted: true },
     resources: { vcpus: '500m' },
     multiTenant: true,
     allowedNamespaces: ['friend'],
@@ -141,6 +142,7 @@ test('a Cluster bounds what its instances reserve, and belongs to who may use it
   const placed = await ready('small', 'Ready');
   assert.equal(placed.status?.placement?.cluster, 'shop/part');
   assert.deepEqual(placed.status?.rollout?.nodeLabels, [{ name: 'gpu', value: 'yes' }]);
+  assert.equal(placed.status?.rollout?.overlayEncrypted, true);
   await appInst('small-2', { appRef: { name: 'small' }, clusterRef: { name: 'part' } });
   await ready('small-2', 'NoSiteFits', 'False');
   for (const namespace of ['friend', 'stranger']) {

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AppInst, AppSpec, AppInstSpec } from '@cloudlet/crds';
+import type { AppInst, AppSpec, AppInstSpec, CloudletSpec } from '@cloudlet/crds';
 import {
   type EmbeddedControlPlane,
   expect,
@@ -14,6 +14,7 @@ import {
   type Phones,
   startPhones,
   pushHaproxyImage,
+  pushNginxImage,
   type Region,
   type Site,
   startControlPlane,
@@ -40,21 +41,34 @@ export interface WorldOptions {
   readonly phones?: number;
   /** @default 1 */
   readonly managers?: number;
+  /** Names the phones. @default 'wphone' */
+  readonly prefix?: string;
+  /** First three numbers of the phones' /24. @default '10.79.2' */
+  readonly net?: string;
+  /** More of the Cloudlet. */
+  readonly spec?: Partial<CloudletSpec>;
 }
 
 export const cloudletName = 'phones';
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const { phones: count = 3, managers: managerCount = 1 } = options;
+  const {
+    phones: count = 3,
+    managers: managerCount = 1,
+    prefix = 'wphone',
+    net = '10.79.2',
+  } = options;
   await using stack = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'world-'));
   stack.defer(() => rm(dir, { recursive: true, force: true }));
   const controlPlane = await startControlPlane({ dir: join(dir, 'control-plane') });
   stack.defer(() => controlPlane.stop());
-  const phones = await startPhones({ count, prefix: 'wphone', net: '10.79.2' });
+  const phones = await startPhones({ count, prefix, net });
   stack.defer(() => phones.stop());
   await formSwarm(phones.phones, { managers: managerCount });
-  const haproxy = await pushHaproxyImage(phones.registry, { architectures: ['amd64'] });
+  const native = { architectures: ['amd64'] } as const;
+  const haproxy = await pushHaproxyImage(phones.registry, native);
+  const nginx = await pushNginxImage(phones.registry, native);
   const region = await startRegion({
     controlPlane,
     dir: join(dir, 'region'),
@@ -67,7 +81,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     cloudlet: cloudletName,
     phones: managers,
     dir: join(dir, 'site'),
-    args: ['--lb-image', haproxy.reference],
+    args: ['--lb-image', haproxy.reference, '--lb-udp-image', nginx.reference],
+    ...(options.spec ? { spec: options.spec } : {}),
   });
   stack.defer(() => site.stop());
   const owned = stack.move();

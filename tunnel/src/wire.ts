@@ -25,7 +25,7 @@ import {
 export const wireVersions = { min: 1, max: 1 } as const;
 
 /** Plan features that this build's agents know; plans name what they need in `requires`. */
-export const planFeatures = ['ports', 'compose', 'files', 'volumes', 'adopt'] as const;
+export const planFeatures = ['ports', 'compose', 'files', 'volumes', 'adopt', 'overlay'] as const;
 
 export const limits = {
   /** Longest JSON line in bytes; a plan with its files fits. */

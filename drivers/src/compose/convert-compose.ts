@@ -5,7 +5,7 @@
  * mistake by the path of its key; no secret value is in an error, a warning, a name or a label.
  */
 import type { Plan, PlanPort } from '@cloudlet/crds';
-import type { Naming } from './convert/names.ts';
+import type { CliNames, Naming } from './convert/names.ts';
 import { type ImagePlan, imageStack } from './convert/image.ts';
 import { withAppPorts, withoutIpvs } from './convert/ports.ts';
 import { convertStack } from './convert/stack.ts';
@@ -26,11 +26,11 @@ export interface ConvertOptions {
    */
   readonly ipvs?: boolean;
   /**
-   * Name configs and secrets as the command-line tool does, without a content hash. Their content can then
-   * not be changed while a service uses them.
+   * Name configs and secrets, or those of them of whose names with a hash it says so, as the command-line
+   * tool does, without one. Their content can then not be changed while a service uses them.
    * @default false
    */
-  readonly cliNames?: boolean;
+  readonly cliNames?: CliNames;
   /**
    * Key of the hashes in the names of secrets. @default the stack's name
    */
@@ -74,7 +74,11 @@ export function convertImage(plan: ImagePlan, options: ConvertOptions): StackPla
  * @throws ComposeError
  */
 export function convertPlan(plan: Plan, options: Omit<ConvertOptions, 'ports'>): StackPlan {
-  const all = { ...options, ...(plan.ports ? { ports: plan.ports } : {}) };
+  const all = {
+    ...(plan.nameKey === undefined ? {} : { nameKey: plan.nameKey }),
+    ...options,
+    ...(plan.ports ? { ports: plan.ports } : {}),
+  };
   const { workload } = plan;
   if (workload.kind === 'Image') return convertImage({ ...plan, workload }, all);
   return convertCompose({

@@ -52,12 +52,14 @@ export interface SwarmDriverOptions {
   readonly addresses?: readonly string[];
   /** Where small facts survive a restart of the agent. Absent: they do not. */
   readonly dataDir?: string;
-  /** HAProxy on this node: its image, and a folder of its own. Absent: no public port answers. */
-  readonly loadBalancer?: { readonly image: string; readonly dir: string };
+  /** HAProxy on this node, nginx for UDP: images, and a folder of its own. Absent: no public port answers. */
+  readonly loadBalancer?: {
+    readonly image: string;
+    readonly udpImage?: string;
+    readonly dir: string;
+  };
   /** Helpers on all nodes, kept and used. Absent: exec and volumes are this node's only. */
   readonly helpers?: HelperOptions;
-  /** Encrypt the overlay networks of instances. @default false */
-  readonly overlayEncrypted?: boolean;
 }
 
 export function createSwarmDriver(options: SwarmDriverOptions): Driver {
@@ -102,7 +104,6 @@ class SwarmDriver implements Driver {
         plan,
         checkpoint,
         facts: await this.#facts(signal),
-        overlayEncrypted: this.#options.overlayEncrypted ?? false,
         signal,
       });
     } catch (error) {
@@ -153,12 +154,13 @@ class SwarmDriver implements Driver {
     this.#loadBalancer?.publish(plans, this.#closed.signal);
   }
 
-  openSession(target: SessionTarget, signal: AbortSignal): Promise<DriverSession> {
-    return openSwarmSession(this.#place(), target, signal);
+  async leave(signal: AbortSignal): Promise<void> {
+    await this.#loadBalancer?.remove(signal);
+    await this.#deployment?.leave(signal);
   }
 
-  async leave(signal: AbortSignal): Promise<void> {
-    await this.#deployment?.leave(signal);
+  openSession(target: SessionTarget, signal: AbortSignal): Promise<DriverSession> {
+    return openSwarmSession(this.#place(), target, signal);
   }
 
   async close(): Promise<void> {

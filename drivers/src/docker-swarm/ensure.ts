@@ -18,6 +18,7 @@ import { stateOf, type ServiceState } from './convergence.ts';
 import type { Engine } from './engine.ts';
 import type { Service, Task } from './engine-types.ts';
 import {
+  adoptedFilesLabel,
   byInstance,
   byStack,
   instanceLabel,
@@ -27,35 +28,48 @@ import {
   servicesLabel,
   stackLabel,
 } from './names.ts';
-import { collectFileObjects, ensureFileObjects, ensureNetworks } from './objects.ts';
+import {
+  adoptableFiles,
+  collectFileObjects,
+  ensureFileObjects,
+  ensureNetworks,
+} from './objects.ts';
 import {
   adoptService,
   ensureService,
+  isAsAdopted,
   removeService,
   type ServiceContext,
   type SiteFacts,
 } from './services.ts';
-import { desiredStack } from './stack.ts';
+import { desiredStack, type StackOptions } from './stack.ts';
 
 export interface EnsureOptions {
   readonly engine: Engine;
   readonly plan: Plan;
   readonly checkpoint: Checkpoint | undefined;
   readonly facts: SiteFacts;
-  readonly overlayEncrypted: boolean;
   readonly signal: AbortSignal;
 }
 
 export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
   const { engine, plan, signal } = options;
   const { stack, services, toAdopt } = await findStack(engine, plan, signal);
-  const wanted = planned(options, stack, reliesOnIpvs(options, services));
+  const adoptedFiles = services.map(({ Spec }) => Spec.Labels[adoptedFilesLabel]).find(Boolean);
+  const ipvs = reliesOnIpvs(options, services);
+  const wanted = planned(plan, { stack, ipvs, adoptedFiles });
   const context = { engine, plan, facts: options.facts, signal } satisfies ServiceContext;
   if (toAdopt.length > 0) {
-    const labels = { [instanceLabel]: plan.id, [servicesLabel]: String(toAdopt.length) };
+    const labels = {
+      [instanceLabel]: plan.id,
+      [servicesLabel]: String(toAdopt.length),
+      [adoptedFilesLabel]: JSON.stringify(await adoptableFiles(engine, wanted, signal)),
+    };
     for (const service of toAdopt) await adoptService(service, labels, context);
     return { kind: 'Working', progress: step(1, 'taking over'), againMs: 0 };
   }
+  if (services.length > 0 && services.every((service) => isAsAdopted(service, plan.sequence)))
+    return await settle({ ...options, stack, warnings: wanted.warnings, collect: false });
   const networks = await ensureNetworks(engine, wanted.networks, signal);
   const ids = await ensureFileObjects(engine, wanted, signal);
   const bound = wanted.services.map(({ spec }) =>
@@ -87,7 +101,7 @@ export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
     const progress = step(3, 'services');
     return { kind: 'Working', progress, againMs: 250, checkpoint, ...told(warnings) };
   }
-  return await settle({ ...options, stack, warnings });
+  return await settle({ ...options, stack, warnings, collect: true });
 }
 
 const checkpointVersion = 'swarm-1';
@@ -109,13 +123,9 @@ function reliesOnIpvs({ plan, facts }: EnsureOptions, services: readonly Service
   return facts.ipvs || labels[sequenceLabel] === String(plan.sequence);
 }
 
-function planned(
-  { plan, overlayEncrypted }: EnsureOptions,
-  stack: string,
-  ipvs: boolean,
-): StackPlan {
+function planned(plan: Plan, options: StackOptions): StackPlan {
   try {
-    return desiredStack(plan, { stack, ipvs, overlayEncrypted });
+    return desiredStack(plan, options);
   } catch (error) {
     if (!(error instanceof ComposeError)) throw error;
     const options = { cause: error, permanent: true };
@@ -161,6 +171,8 @@ function withNetworkIds(spec: ServiceSpec, ids: ReadonlyMap<string, string>): Se
 interface Settling extends EnsureOptions {
   readonly stack: string;
   readonly warnings: readonly string[];
+  /** Whether configs and secrets that no service has any more are removed. */
+  readonly collect: boolean;
 }
 
 /** Everything is as asked for; are the tasks? */
@@ -169,6 +181,7 @@ async function settle({
   stack,
   warnings,
   checkpoint,
+  collect,
   signal,
 }: Settling): Promise<StepResult> {
   const services = await engine.services(byStack(stack), signal);
@@ -187,7 +200,7 @@ async function settle({
     const result = working(states, moving, warnings);
     return checkpoint ? { ...result, checkpoint } : result;
   }
-  await collectFileObjects(engine, stack, services, signal);
+  if (collect) await collectFileObjects(engine, stack, services, signal);
   return { kind: 'Done', ...told(warnings) };
 }
 

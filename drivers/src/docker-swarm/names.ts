@@ -5,6 +5,7 @@
  * with theirs. The rest is on the service alone, never in its containers: a service's label restarts nothing.
  */
 import { apiGroup, labels, type Plan } from '@cloudlet/crds';
+import { contentHash } from '@cloudlet/runtime/base';
 import type { Strings } from '../compose/engine.ts';
 
 export const stackLabel = 'com.docker.stack.namespace';
@@ -19,8 +20,15 @@ export const powerLabel = `${apiGroup}/power-state`;
 export const failedLabel = `${apiGroup}/failed-update`;
 /** Sequence of the plan under which the service was taken over as it ran. */
 export const adoptedLabel = `${apiGroup}/adopted`;
+/**
+ * Of a stack that was taken over: JSON list of the names with a hash that its configs and secrets would have.
+ * What still has that hash keeps its old name, so that a later plan restarts only what it changes.
+ */
+export const adoptedFilesLabel = `${apiGroup}/adopted-files`;
 /** Platforms of the service's image, as its registry told. */
 export const platformsLabel = `${apiGroup}/platforms`;
+/** On networks: the Cluster whose instances share it, as namespace/name. */
+export const clusterLabel = `${apiGroup}/cluster`;
 /** On nodes: architectures that it emulates. */
 export const emulatesLabel = `${apiGroup}/emulates`;
 /** On nodes: whether its kernel has IPVS; on services: whether they rely on it. */
@@ -33,6 +41,12 @@ export function newStackName(plan: Pick<Plan, 'id' | 'object'>): string {
     .slice(0, 5)
     .toLowerCase();
   return `${plan.object.name}-${short}`;
+}
+
+/** The network that all instances of a Cluster are in. */
+export function clusterNetworkName(cluster: string): string {
+  const name = cluster.split('/').at(-1) ?? '';
+  return `cluster-${name.slice(0, 40)}-${contentHash(cluster, 5)}`;
 }
 
 export function ownLabels(plan: Pick<Plan, 'id'>, stack: string): Strings {

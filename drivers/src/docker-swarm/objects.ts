@@ -5,10 +5,16 @@
  * as made; configs and secrets whose names hold their content are collected when no service names them.
  */
 import { ConflictError, DriverError, NotFoundError } from '@cloudlet/runtime/base';
-import type { FileObjectSpec, ObjectIds, StackFileObject, StackNetwork } from '../compose/index.ts';
+import type {
+  FileObjectSpec,
+  ObjectIds,
+  StackFileObject,
+  StackNetwork,
+  StackPlan,
+} from '../compose/index.ts';
 import { type Engine, removed } from './engine.ts';
 import type { FileObject, Network, Service } from './engine-types.ts';
-import { byStack, stackLabel } from './names.ts';
+import { byStack, clusterLabel, stackLabel } from './names.ts';
 
 export interface EnsuredNetworks {
   /** Ids by name. */
@@ -93,6 +99,27 @@ export async function ensureFileObjects(
       ),
   });
   return { configs, secrets };
+}
+
+/**
+ * Configs and secrets of a stack that is taken over that the plan has just so: their names with the hash of
+ * their content. A secret's content cannot be read, so one that is there by its name is believed to be equal.
+ */
+export async function adoptableFiles(
+  engine: Engine,
+  { stack, configs, secrets }: StackPlan,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const present = {
+    configs: await engine.configs(byStack(stack), signal),
+    secrets: await engine.secrets(byStack(stack), signal),
+  };
+  const named = (list: readonly FileObject[], wanted: StackFileObject): FileObject | undefined =>
+    list.find(({ Spec }) => wanted.name.replace(/-[0-9a-f]{10}$/, '') === Spec.Name);
+  return [
+    ...configs.filter((one) => named(present.configs, one)?.Spec.Data === one.spec?.Data),
+    ...secrets.filter((one) => named(present.secrets, one) !== undefined),
+  ].flatMap(({ name, spec }) => (spec ? [name] : []));
 }
 
 interface Kind {
@@ -196,11 +223,37 @@ export async function removeObjects(
     note(`config ${config.Spec.Name}`, await removeConfig(engine, config, signal));
   for (const secret of await engine.secrets(filters, signal))
     note(`secret ${secret.Spec.Name}`, await removeSecret(engine, secret, signal));
-  for (const network of await engine.networks(filters, signal)) {
-    const removal = engine.call(`remove network ${network.Name}`, signal, (docker, call) =>
-      docker.getNetwork(network.Id).remove(call),
-    );
-    note(`network ${network.Name}`, await whileUnused(removal));
+  for (const network of await engine.networks(filters, signal))
+    note(`network ${network.Name}`, await removeNetwork(engine, network, signal));
+  return inUse;
+}
+
+function removeNetwork(engine: Engine, { Id, Name }: Network, signal: AbortSignal) {
+  return whileUnused(
+    engine.call(`remove network ${Name}`, signal, (docker, call) =>
+      docker.getNetwork(Id).remove(call),
+    ),
+  );
+}
+
+/**
+ * Removes networks of Clusters that no service is in any more; tells those that ending tasks still use. One
+ * that an instance is about to join goes, too: its service is refused then, and made with the next try.
+ */
+export async function removeIdleClusterNetworks(
+  engine: Engine,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const networks = await engine.networks({ label: [clusterLabel] }, signal);
+  if (networks.length === 0) return [];
+  const services = await engine.services({}, signal);
+  const used = new Set(
+    services.flatMap(({ Spec }) => (Spec.TaskTemplate.Networks ?? []).map(({ Target }) => Target)),
+  );
+  const inUse: string[] = [];
+  for (const network of networks) {
+    if (used.has(network.Id) || used.has(network.Name)) continue;
+    if (!(await removeNetwork(engine, network, signal))) inUse.push(`network ${network.Name}`);
   }
   return inUse;
 }

@@ -10,7 +10,7 @@ import type { Checkpoint, StepResult } from '../driver.ts';
 import type { Engine } from './engine.ts';
 import type { Service } from './engine-types.ts';
 import { byInstance, byStack, instanceLabel, stackLabel } from './names.ts';
-import { removeObjects, stacksOf } from './objects.ts';
+import { removeIdleClusterNetworks, removeObjects, stacksOf } from './objects.ts';
 import { removeService } from './services.ts';
 import type { RemovedVolumes } from './volumes.ts';
 
@@ -58,6 +58,8 @@ export async function removeStack(options: RemoveOptions): Promise<StepResult> {
     const inUse = await removeObjects(engine, filter, signal);
     if (inUse.length > 0) return working(progress, 3, `still in use: ${inUse.join(', ')}`);
   }
+  const shared = await removeIdleClusterNetworks(engine, signal);
+  if (shared.length > 0) return working(progress, 3, `still in use: ${shared.join(', ')}`);
   if (!removal.deleteVolumes) return { kind: 'Done' };
   const volumes = await options.removeVolumes(filters, signal);
   return afterVolumes(volumes, progress, engine.clock.now());

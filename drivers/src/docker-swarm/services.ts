@@ -84,9 +84,12 @@ function isSame(wanted: ServiceSpec, current: Service, { apiVersion }: SiteFacts
 }
 
 /** A stack that was taken over is left as it runs until its plan changes. */
+export function isAsAdopted({ Spec }: Service, sequence: number): boolean {
+  return Spec.Labels[adoptedLabel] === String(sequence);
+}
+
 function isLeftAsAdopted(current: Service, wanted: ServiceSpec): boolean {
-  const adopted = current.Spec.Labels[adoptedLabel];
-  return adopted !== undefined && adopted === wanted.Labels[sequenceLabel];
+  return isAsAdopted(current, Number(wanted.Labels[sequenceLabel]));
 }
 
 /** Takes over a service as it runs: its labels change, which restarts nothing. */

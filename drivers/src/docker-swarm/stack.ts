@@ -3,7 +3,8 @@
  *
  * Guarantees: the same plan and options give the same stack; a new sequence alone touches the services'
  * labels only, which restarts nothing. Volumes of a stack that was taken over keep the labels they had, for
- * a volume's labels are part of a task's specification.
+ * a volume's labels are part of a task's specification. Instances of a Cluster share a network, where each
+ * service is found as `<service>.<instance>.<namespace>`, and that of an image as `<instance>.<namespace>`.
  */
 import type { Plan } from '@cloudlet/crds';
 import {
@@ -11,9 +12,15 @@ import {
   type ServiceSpec,
   type StackNetwork,
   type StackPlan,
+  type StackService,
   type Strings,
 } from '../compose/index.ts';
+import { refuseHostPaths } from './host-paths.ts';
+import { refuseNames } from './refuse-names.ts';
 import {
+  adoptedFilesLabel,
+  clusterLabel,
+  clusterNetworkName,
   instanceLabel,
   ipvsLabel,
   newStackName,
@@ -28,13 +35,20 @@ export interface StackOptions {
   readonly stack: string;
   /** Whether the nodes can route virtual addresses. */
   readonly ipvs: boolean;
-  readonly overlayEncrypted: boolean;
+  /** Of a stack that was taken over: what its label `adoptedFilesLabel` says. */
+  readonly adoptedFiles?: string | undefined;
 }
 
-/** @throws ComposeError */
+/** @throws ComposeError, DriverError for a folder of the node that may not be mounted. */
 export function desiredStack(plan: Plan, options: StackOptions): StackPlan {
   const { stack, ipvs } = options;
-  const converted = convertPlan(plan, { stack, ipvs });
+  const { adoptedFiles } = options;
+  const adopted = adoptedFiles === undefined ? [] : adoptedNames(adoptedFiles);
+  const cliNames = (hashed: string): boolean => adopted.includes(hashed);
+  const converted = convertPlan(plan, { stack, ipvs, cliNames });
+  refuseHostPaths(converted, plan.hostPaths ?? []);
+  refuseNames(converted);
+  const shared = clusterNetwork(plan);
   const own = ownLabels(plan, stack);
   const mark = <T extends { readonly Labels: Strings }>(spec: T): T => ({
     ...spec,
@@ -45,18 +59,31 @@ export function desiredStack(plan: Plan, options: StackOptions): StackPlan {
     ...converted,
     services: converted.services.map((service) => ({
       ...service,
-      spec: serviceOf(service.spec, plan, {
+      spec: serviceOf(inNetwork(service, plan, shared), plan, {
         own: {
           [servicesLabel]: String(converted.services.length),
           [ipvsLabel]: String(ipvs),
+          ...(adoptedFiles === undefined ? {} : { [adoptedFilesLabel]: adoptedFiles }),
         },
         volumes: isTakenOver ? {} : own,
       }),
     })),
-    networks: converted.networks.map((network) => networkOf(network, mark, options)),
+    networks: [
+      ...converted.networks.map((network) => networkOf(network, mark, plan)),
+      ...(shared ? [shared] : []),
+    ],
     configs: converted.configs.map((one) => (one.spec ? { ...one, spec: mark(one.spec) } : one)),
     secrets: converted.secrets.map((one) => (one.spec ? { ...one, spec: mark(one.spec) } : one)),
   };
+}
+
+function adoptedNames(label: string): readonly string[] {
+  try {
+    const names: unknown = JSON.parse(label);
+    return Array.isArray(names) ? names.filter((name) => typeof name === 'string') : [];
+  } catch {
+    return []; // a person wrote it
+  }
 }
 
 function serviceOf(
@@ -112,10 +139,40 @@ function switchedOff(spec: ServiceSpec): ServiceSpec {
   return constrainedTo(spec, ['node.hostname == switched-off']);
 }
 
+/** It is nobody's alone: the last instance that leaves takes it away. */
+function clusterNetwork({ cluster, overlayEncrypted }: Plan): StackNetwork | undefined {
+  if (!cluster) return undefined;
+  const name = clusterNetworkName(cluster.name);
+  const spec = {
+    Name: name,
+    Driver: 'overlay',
+    Internal: false,
+    Attachable: false,
+    IPAM: null,
+    Options: overlayEncrypted ? { encrypted: '' } : null,
+    Labels: { [clusterLabel]: cluster.name },
+  };
+  return { name, spec };
+}
+
+/** Services that have a network of their own, such as the node's, stay out of the Cluster's. */
+function inNetwork(
+  { name, spec }: StackService,
+  { object, workload }: Plan,
+  shared: StackNetwork | undefined,
+): ServiceSpec {
+  const isOnNode = spec.TaskTemplate.Networks.some(({ Target }) => Target === 'host');
+  if (!shared || isOnNode) return spec;
+  const instance = `${object.name}.${object.namespace}`;
+  const alias = workload.kind === 'Image' ? instance : `${name}.${instance}`;
+  const Networks = [...spec.TaskTemplate.Networks, { Target: shared.name, Aliases: [alias] }];
+  return { ...spec, TaskTemplate: { ...spec.TaskTemplate, Networks } };
+}
+
 function networkOf(
   network: StackNetwork,
   mark: <T extends { readonly Labels: Strings }>(spec: T) => T,
-  { overlayEncrypted }: StackOptions,
+  { overlayEncrypted }: Plan,
 ): StackNetwork {
   if (!network.spec) return network;
   const isPlainOverlay = network.spec.Driver === 'overlay' && !network.spec.Options;

@@ -70,6 +70,14 @@ test('a frontend sends to the tasks of its service, at their nodes and the ports
   assert.equal(frontend.publicPort, 10080);
 });
 
+test('where every node counts as down their tasks stay servers, for their checks to judge', () => {
+  const [frontend] = frontendsOf([plan], viewOf(task('t1', 'n3', 32768)));
+  assert.deepEqual(
+    frontend?.servers.map(({ address }) => address),
+    ['192.0.2.3'],
+  );
+});
+
 test('a task on a node that is down is no server, one that was told to stop is leaving', () => {
   const [frontend] = frontendsOf(
     [plan],

@@ -1,5 +1,5 @@
 /**
- * The load balancer of one manager: HAProxy, kept at what plans and tasks ask for.
+ * The load balancer of one manager: HAProxy, kept at what plans and tasks ask for; UDP ports are nginx's.
  *
  * Guarantees: a change of servers goes over the runtime API and touches no connection; a change of ports is
  * checked by HAProxy itself first, then reloaded with its listening sockets passed on; a configuration that
@@ -7,15 +7,22 @@
  * as soon as another one answers. One sync at a time; what comes during one is looked at after it.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cloudletReasons, type Plan } from '@cloudlet/crds';
 import { describeError, DriverError, type Logger } from '@cloudlet/runtime/base';
 import type { Verdict } from '../driver.ts';
 import type { Engine } from '../docker-swarm/engine.ts';
 import type { Backends } from '../docker-swarm/instances.ts';
+import {
+  ensureContainer,
+  type LocalContainer,
+  removeContainer,
+  runInContainer,
+} from '../docker-swarm/local-container.ts';
+import { UdpBalancer } from '../nginx/index.ts';
 import { insideDir, renderConfig, renderShape, slotName } from './config.ts';
-import { ensureContainer, runInContainer } from './container.ts';
+import { haproxyContainer } from './container.ts';
 import { answers, command, parseStat, type ServerState } from './control.ts';
 import { type Frontend, frontendsOf, isBalanced, type Server, type SwarmView } from './model.ts';
 import { type Assignment, assignSlots } from './slots.ts';
@@ -24,6 +31,8 @@ export interface LoadBalancerOptions {
   readonly engine: Engine;
   /** HAProxy 2.6 or newer, for the node's own architecture. */
   readonly image: string;
+  /** nginx 1.22 or newer, likewise. Absent: UDP ports are not served. */
+  readonly udpImage?: string;
   /** Folder of the configuration and the sockets; the container gets it too. */
   readonly dir: string;
   readonly logger: Logger;
@@ -35,6 +44,8 @@ const configOptions = { ipv6: existsSync('/proc/net/if_inet6') };
 
 export class LoadBalancer {
   readonly #options: LoadBalancerOptions;
+  readonly #container: LocalContainer;
+  readonly #udp: UdpBalancer | undefined;
   #plans: readonly Plan[] = [];
   #view: SwarmView | undefined;
   #assignment: Assignment = new Map();
@@ -43,11 +54,14 @@ export class LoadBalancer {
   #frontends: readonly Frontend[] = [];
   #states: readonly ServerState[] = [];
   #verdict: Verdict | undefined;
-  #isRunning = false;
+  #running: Promise<void> | undefined;
   #isDue = false;
 
   constructor(options: LoadBalancerOptions) {
     this.#options = options;
+    const { engine, image, udpImage, dir } = options;
+    this.#container = haproxyContainer(image, dir);
+    this.#udp = udpImage === undefined ? undefined : udpBalancer(engine, udpImage, dir);
   }
 
   /** Undefined while no plan asks for a port. */
@@ -67,7 +81,7 @@ export class LoadBalancer {
       return {
         port: name,
         // Of a range, the port that is worst off tells.
-        up: Math.min(...frontends.map((frontend) => this.#upOf(frontend.name))),
+        up: Math.min(...frontends.map((frontend) => this.#upOf(frontend))),
         total: Math.min(...frontends.map(({ servers }) => servers.length)),
       };
     });
@@ -83,15 +97,33 @@ export class LoadBalancer {
     this.#sync(signal);
   }
 
-  #upOf(backend: string): number {
+  /** Ends all of it and removes what it has; serves again when plans are published. */
+  async remove(signal: AbortSignal): Promise<void> {
+    this.#plans = [];
+    this.#isDue = false;
+    await this.#running;
+    this.#verdict = undefined;
+    this.#shape = undefined;
+    this.#frontends = [];
+    this.#assignment = new Map();
+    await removeContainer(this.#options.engine, this.#container, signal);
+    await rm(this.#options.dir, { recursive: true, force: true });
+    await this.#udp?.remove(signal);
+  }
+
+  #upOf({ name, mode, servers }: Frontend): number {
+    // Of UDP the container's own health tells, by which the swarm keeps its task or does not.
+    if (mode === 'udp') return servers.length;
+    return this.#answering(name);
+  }
+
+  #answering(backend: string): number {
     return this.#states.filter((state) => state.backend === backend && answers(state)).length;
   }
 
   #sync(signal: AbortSignal): void {
     this.#isDue = true;
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    void this.#run(signal).finally(() => (this.#isRunning = false));
+    this.#running ??= this.#run(signal).finally(() => (this.#running = undefined));
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -111,36 +143,57 @@ export class LoadBalancer {
   }
 
   #summary(): string {
-    return JSON.stringify([this.#verdict, this.#frontends.map(({ name }) => this.#upOf(name))]);
+    return JSON.stringify([this.#verdict, this.#frontends.map((frontend) => this.#upOf(frontend))]);
   }
 
   async #bringAbout(signal: AbortSignal): Promise<void> {
     if (!this.#view) return;
-    const frontends = frontendsOf(this.#plans, this.#view);
-    if (frontends.length === 0 && this.#verdict === undefined) return;
+    const all = frontendsOf(this.#plans, this.#view);
+    if (all.length === 0 && this.#verdict === undefined) return;
+    const isUdp = ({ mode }: Frontend): boolean => mode === 'udp';
+    const tcp = all.filter((frontend) => !isUdp(frontend));
+    const udp = all.filter(isUdp);
+    const [ofTcp, ofUdp] = await Promise.allSettled([
+      this.#bringAboutTcp(tcp, signal),
+      this.#bringAboutUdp(udp, signal),
+    ]);
+    const before = this.#frontends;
+    this.#frontends = [
+      ...(ofTcp.status === 'fulfilled' ? tcp : before.filter((one) => !isUdp(one))),
+      ...(ofUdp.status === 'fulfilled' ? udp : before.filter(isUdp)),
+    ];
+    for (const result of [ofTcp, ofUdp]) if (result.status === 'rejected') throw result.reason;
+    this.#verdict = {
+      status: 'True',
+      reason: cloudletReasons.Serving,
+      message: `${all.length} public ports`,
+    };
+  }
+
+  async #bringAboutTcp(frontends: readonly Frontend[], signal: AbortSignal): Promise<void> {
     const assignment = assignSlots(frontends, this.#assignment);
     const shape = renderShape(frontends, assignment, configOptions);
     const config = renderConfig(frontends, assignment, configOptions);
     await this.#serve(config, shape, signal);
     this.#shape = shape;
-    this.#frontends = frontends;
     this.#assignment = assignment;
-    await this.#feed(signal);
-    this.#verdict = {
-      status: 'True',
-      reason: cloudletReasons.Serving,
-      message: `${frontends.length} public ports`,
-    };
+    await this.#feed(frontends, signal);
+  }
+
+  async #bringAboutUdp(frontends: readonly Frontend[], signal: AbortSignal): Promise<void> {
+    if (frontends.length > 0 && !this.#udp)
+      throw new DriverError('LoadBalancerFailed', 'UDP ports are not served: no image for them');
+    await this.#udp?.bringAbout(frontends, signal);
   }
 
   /** Has HAProxy run with the configuration's shape. */
   async #serve(config: string, shape: string, signal: AbortSignal): Promise<void> {
-    const { engine, image, dir } = this.#options;
+    const { engine, dir } = this.#options;
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const file = join(dir, 'haproxy.cfg');
     const present = await readFile(file, 'utf8').catch(() => '');
     if (present === '') await this.#write(file, config);
-    const isNew = await ensureContainer(engine, image, dir, signal);
+    const isNew = await ensureContainer(engine, this.#container, signal);
     // A container that was there before this agent runs with the file that it found.
     this.#shape ??= isNew ? shapeOf(present || config) : shapeOf(present);
     if (shapeOf(config) === this.#shape || shape === this.#shape) {
@@ -155,7 +208,7 @@ export class LoadBalancer {
     const file = join(dir, 'haproxy.cfg');
     await this.#write(join(dir, 'next.cfg'), config);
     const check = ['haproxy', '-c', '-q', '-f', `${insideDir}/next.cfg`];
-    const { code, output } = await runInContainer(engine, check, signal);
+    const { code, output } = await runInContainer(engine, this.#container, check, signal);
     if (code !== 0)
       throw new DriverError('LoadBalancerFailed', `HAProxy refuses its configuration: ${output}`);
     await rename(join(dir, 'next.cfg'), file);
@@ -193,9 +246,9 @@ export class LoadBalancer {
   }
 
   /** Puts servers into their slots over the runtime API and reads how they do. */
-  async #feed(signal: AbortSignal): Promise<void> {
+  async #feed(frontends: readonly Frontend[], signal: AbortSignal): Promise<void> {
     const before = await this.#stat(signal);
-    const commands = this.#frontends.flatMap(({ name }) =>
+    const commands = frontends.flatMap(({ name }) =>
       feedCommands(
         name,
         this.#assignment.get(name) ?? [],
@@ -231,6 +284,9 @@ export class LoadBalancer {
     await rename(`${file}.new`, file);
   }
 }
+
+const udpBalancer = (engine: Engine, image: string, dir: string): UdpBalancer =>
+  new UdpBalancer({ engine, image, dir: join(dir, 'udp') });
 
 /** The shape of a configuration that was written before. */
 function shapeOf(config: string): string {

@@ -3,7 +3,8 @@
  *
  * Guarantees: a frontend for each public port of each plan, in a stable order, whether or not a task runs; a
  * backend's servers are the tasks of its service where their node published the port. Ranges become one
- * frontend a port. UDP is not HAProxy's.
+ * frontend a port. Tasks of nodes that the swarm calls down are servers only while there is no other: after an
+ * election it may call nodes so that work.
  */
 import type { Plan, PlanPort } from '@cloudlet/crds';
 import { convertPlan, type PublishedPort, type StackPlan } from '../compose/index.ts';
@@ -31,7 +32,7 @@ export interface Frontend {
   /** Name of the port in the App. */
   readonly port: string;
   readonly publicPort: number;
-  readonly mode: 'tcp' | 'http';
+  readonly mode: 'tcp' | 'http' | 'udp';
   readonly check: Check;
   readonly servers: readonly Server[];
 }
@@ -58,16 +59,17 @@ function frontendsOfPlan(plan: Plan, view: SwarmView): readonly Frontend[] {
       instance: plan.id,
       port: port.name,
       publicPort,
-      mode: port.protocol === 'HTTP' ? ('http' as const) : ('tcp' as const),
+      mode: modes[port.protocol],
       check: checkOf(port),
       servers: stack ? serversOf(port, target, stack, view) : [],
     })),
   );
 }
 
-/** Whether HAProxy serves the port: a public one of TCP. */
-export const isBalanced = (port: PlanPort): boolean =>
-  port.publicPort !== undefined && port.protocol !== 'UDP';
+const modes = { TCP: 'tcp', HTTP: 'http', UDP: 'udp' } as const;
+
+/** Whether a load balancer serves the port: a public one. */
+export const isBalanced = (port: PlanPort): boolean => port.publicPort !== undefined;
 
 /** Absent where the plan cannot be converted: `ensure` says why, and its ports stay without servers. */
 function converted(plan: Plan, { services }: SwarmView): StackPlan | undefined {
@@ -89,6 +91,7 @@ function numbersOf(port: PlanPort): readonly { target: number; publicPort: numbe
 }
 
 function checkOf({ protocol, healthCheck }: PlanPort): Check {
+  if (protocol === 'UDP') return { type: 'None' };
   const type = healthCheck?.type ?? (protocol === 'HTTP' ? 'HTTP' : 'TCP');
   return type === 'HTTP' ? { type, path: healthCheck?.path ?? '/' } : { type };
 }
@@ -99,36 +102,40 @@ function serversOf(
   stack: StackPlan,
   view: SwarmView,
 ): readonly Server[] {
+  const transport = port.protocol === 'UDP' ? 'udp' : 'tcp';
   const isWanted = (one: PublishedPort): boolean =>
-    one.port === port.name && one.target === target && one.protocol === 'tcp';
+    one.port === port.name && one.target === target && one.protocol === transport;
   const published = stack.published.find(isWanted);
   const name = stack.services.find((service) => service.name === published?.service)?.spec.Name;
   const service = view.services.find(({ Spec }) => Spec.Name === name);
   if (!service) return [];
-  const addresses = new Map(view.nodes.map((node) => [node.ID, addressOf(node)]));
-  return view.tasks
+  const nodes = new Map(view.nodes.map((node) => [node.ID, node]));
+  const servers = view.tasks
     .filter((task) => task.ServiceID === service.ID && task.Status.State === 'running')
     .flatMap((task) => {
-      const address = addresses.get(task.NodeID ?? '');
-      const onNode = publishedOnNode(task, target);
-      return address === undefined || onNode === undefined
-        ? []
-        : [{ key: task.ID, address, port: onNode, isLeaving: task.DesiredState !== 'running' }];
+      const node = nodes.get(task.NodeID ?? '');
+      const address = node && addressOf(node);
+      const onNode = publishedOnNode(task, target, transport);
+      if (address === undefined || onNode === undefined) return [];
+      const isLeaving = task.DesiredState !== 'running';
+      const isUp = node?.Status.State !== 'down';
+      return [{ isUp, server: { key: task.ID, address, port: onNode, isLeaving } }];
     })
-    .sort((a, b) => (a.key < b.key ? -1 : 1));
+    .sort((a, b) => (a.server.key < b.server.key ? -1 : 1));
+  const up = servers.filter(({ isUp }) => isUp);
+  return (up.length > 0 ? up : servers).map(({ server }) => server);
 }
 
 /** The status names the port twice, for IPv4 and IPv6. */
-function publishedOnNode(task: Task, target: number): number | undefined {
+function publishedOnNode(task: Task, target: number, transport: 'tcp' | 'udp'): number | undefined {
   return task.Status.PortStatus?.Ports?.find(
     (port) =>
-      port.TargetPort === target && (port.Protocol ?? 'tcp') === 'tcp' && port.PublishedPort,
+      port.TargetPort === target && (port.Protocol ?? 'tcp') === transport && port.PublishedPort,
   )?.PublishedPort;
 }
 
-/** A manager may give 0.0.0.0 for itself; then its address among the managers is the one. Down nodes have none. */
+/** A manager may give 0.0.0.0 for itself; then its address among the managers is the one. */
 function addressOf(node: SwarmNode): string | undefined {
-  if (node.Status.State === 'down') return undefined;
   const own = node.Status.Addr;
   if (own && own !== '0.0.0.0' && !own.startsWith('127.')) return own;
   return node.ManagerStatus?.Addr.replace(/:\d+$/, '');

@@ -5,7 +5,7 @@ import { buildGo } from '../binaries.ts';
 import { cacheDir } from '../host.ts';
 import { noProgress, type Progress } from '../progress.ts';
 import type { Architecture } from './debian.ts';
-import { buildImage, digestOf, type Image } from './image.ts';
+import { buildImage, digestOf, type Image, type ImageFile } from './image.ts';
 import { type PushedImage, pushImages } from './registry.ts';
 
 export interface CatalogOptions {
@@ -80,6 +80,26 @@ export function pushHaproxyImage(
   });
 }
 
+/** Makes Debian's nginx with its stream module and pushes it as `nginx:debian`. */
+export function pushNginxImage(
+  registry: string,
+  options: CatalogOptions = {},
+): Promise<PushedImage> {
+  return pushPackaged(registry, options, {
+    name: 'nginx:debian',
+    packages: ['nginx', 'libnginx-mod-stream', 'busybox-static'],
+    files: {
+      '/etc/passwd': { content: 'root:x:0:0:root:/:/bin/sh\n' },
+      '/etc/group': { content: 'root:x:0:\n' },
+      '/etc/nginx/modules-enabled/50-mod-stream.conf': {
+        content: 'load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n',
+      },
+    },
+    command: ['/usr/sbin/nginx', '-g', 'daemon off;'],
+    stopSignal: 'SIGQUIT',
+  });
+}
+
 /** Makes Debian's static busybox and pushes it as `busybox:debian`. */
 export function pushBusyboxImage(
   registry: string,
@@ -97,6 +117,7 @@ interface Packaged {
   readonly packages: readonly string[];
   readonly command: readonly string[];
   readonly stopSignal?: string;
+  readonly files?: Readonly<Record<string, ImageFile>>;
 }
 
 async function pushPackaged(
@@ -108,7 +129,8 @@ async function pushPackaged(
   for (const architecture of options.architectures ?? both) {
     const progress = options.progress ?? noProgress;
     const shell = { '/bin/sh': { linkTo: 'busybox' } } as const;
-    images.push(await buildImage({ ...packaged, architecture, files: shell, progress }));
+    const files = { ...packaged.files, ...shell };
+    images.push(await buildImage({ ...packaged, architecture, files, progress }));
   }
   return pushImages(registry, packaged.name, images);
 }

@@ -243,6 +243,7 @@ function siteMark(cloudlet: Cloudlet): string {
     connected: [connected?.status, connected?.reason],
     platform: conditionOf(cloudlet, cloudletConditions.PlatformReady)?.status,
     placing: [spec.revoked, spec.maintenance, spec.zoneRef, spec.loadBalancer, spec.resourceQuotas],
+    pinned: spec.dockerSwarm,
     site: [status?.site?.addresses, status?.site?.capacity, status?.site?.architectures],
   });
 }

@@ -5,7 +5,7 @@ import { contentHash, WaitingError } from '@cloudlet/runtime/base';
 import { anAppInst, aRevision } from '../builders.ts';
 import type { SecretObject } from '../kinds.ts';
 import { renderPlan, uriOf } from './render.ts';
-import { envTarget, fileTarget, registryTarget } from './secrets.ts';
+import { envTarget, fileTarget, nameKeyTarget, registryTarget } from './secrets.ts';
 
 const status = (more: Partial<NonNullable<AppInstStatus['rollout']>> = {}): AppInstStatus => ({
   placement: { cloudlet: 'edge1', sequence: 4 },
@@ -133,6 +133,20 @@ test('a plan of this version has the hash that it had: an upgrade changes no pla
     'a909aa0c85fe950bd11bac825a1ebce3',
     'hubs and agents of another version would see another plan and roll it out',
   );
+});
+
+test('an encrypted overlay is for agents that know it, and host paths pass through', () => {
+  const pinned = status({ overlayEncrypted: true, hostPaths: ['/srv/data'] });
+  const plan = renderPlan({ appInst: anAppInst({ status: pinned }), revision: aRevision() });
+  assert.deepEqual(plan.requires, ['overlay']);
+  assert.equal(plan.overlayEncrypted, true);
+  assert.deepEqual(plan.hostPaths, ['/srv/data']);
+});
+
+test('the key that secrets are named by comes with their copy', () => {
+  const appInst = anAppInst({ status: status({ secret: 'copy-1' }) });
+  const secret = copy({ [nameKeyTarget]: base64('key') });
+  assert.equal(renderPlan({ appInst, revision: aRevision(), secret }).nameKey, 'key');
 });
 
 test('the same inputs give the same plan, byte for byte', () => {

@@ -16,7 +16,7 @@ import {
 } from '@cloudlet/crds';
 import { WaitingError } from '@cloudlet/runtime/base';
 import type { ControllerRevision, SecretObject } from '../kinds.ts';
-import { decode, envTarget, fileTarget, registryTarget } from './secrets.ts';
+import { decode, envTarget, fileTarget, nameKeyTarget, registryTarget } from './secrets.ts';
 import { fillTemplates, type TemplateValues } from './templates.ts';
 
 export interface RenderInput {
@@ -71,9 +71,12 @@ export function renderPlan(input: RenderInput): Plan {
     ...environmentOf(spec, appInst, values, secret),
     files: filesOf(spec, values, secret),
     ports: portsOf(spec, appInst),
+    overlayEncrypted: rollout.overlayEncrypted || undefined,
+    hostPaths: rollout.hostPaths,
     resources: rollout.resources,
     volumesOnDelete: nonDefault(spec.volumes?.onDelete, 'Retain'),
     registryAuth: registryAuthOf(secret),
+    nameKey: nameKeyOf(secret),
     adoptStack: appInst.metadata.annotations?.[annotations.adoptStack],
   });
 }
@@ -134,6 +137,8 @@ function requirements(spec: AppSpec, appInst: AppInst): string[] | undefined {
     ...((spec.files ?? []).length > 0 ? ['files'] : []),
     ...(spec.volumes === undefined ? [] : ['volumes']),
     ...(appInst.metadata.annotations?.[annotations.adoptStack] === undefined ? [] : ['adopt']),
+    // Who does not know it would make networks that are not encrypted.
+    ...(appInst.status?.rollout?.overlayEncrypted ? ['overlay'] : []),
   ];
   return features.length === 0 ? undefined : features;
 }
@@ -232,6 +237,11 @@ function publicPortOf(appInst: AppInst, port: AppPort): number | undefined {
 function registryAuthOf(secret: SecretObject | undefined): Record<string, string> | undefined {
   const value = secret?.data?.[registryTarget];
   return value === undefined ? undefined : (JSON.parse(decode(value)) as Record<string, string>);
+}
+
+function nameKeyOf(secret: SecretObject | undefined): string | undefined {
+  const value = secret?.data?.[nameKeyTarget];
+  return value === undefined ? undefined : decode(value);
 }
 
 const nonDefault = <T>(value: T | undefined, standard: T): T | undefined =>

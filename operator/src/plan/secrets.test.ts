@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import { describeError, TerminalError } from '@cloudlet/runtime/base';
 import { anAppSpec } from '../builders.ts';
 import type { SecretObject } from '../kinds.ts';
-import { copiedData, decode, envTarget, registryTarget, secretCopy } from './secrets.ts';
+import {
+  copiedData,
+  decode,
+  envTarget,
+  nameKeyTarget,
+  registryTarget,
+  secretCopy,
+} from './secrets.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const secrets = (data: Record<string, string>): ReadonlyMap<string, SecretObject> =>
@@ -64,4 +71,12 @@ test('the name of a copy depends on content, namespace and key, and on nothing e
   assert.notEqual(name('other', 'shop', { a: '1', b: '2' }), first);
   assert.notEqual(name('k', 'other', { a: '1', b: '2' }), first);
   assert.notEqual(name('k', 'shop', { a: '1', b: '3' }), first);
+});
+
+test('a copy brings the key that its site names secrets by: one for an organization', () => {
+  const keyOf = (key: string, namespace: string, data: Record<string, string>) =>
+    secretCopy(key, namespace, data).data?.[nameKeyTarget];
+  assert.equal(keyOf('k', 'shop', { a: '1' }), keyOf('k', 'shop', { a: '2' }));
+  assert.notEqual(keyOf('k', 'shop', {}), keyOf('k', 'other', {}));
+  assert.notEqual(keyOf('k', 'shop', {}), keyOf('l', 'shop', {}));
 });

@@ -22,6 +22,8 @@ export interface SecretReference {
 export const envTarget = (name: string): string => `env.${name}`;
 export const fileTarget = (path: string): string =>
   `file.${createHash('sha256').update(path).digest('hex').slice(0, 32)}`;
+/** Key of the hashes that a site names copies of secrets by; the same for all members of the site. */
+export const nameKeyTarget = 'name-key';
 /** JSON of registry host to base64 of `user:password`. */
 export const registryTarget = 'registry.json';
 
@@ -139,7 +141,7 @@ export function secretCopy(
     },
     type: 'Opaque',
     immutable: true,
-    data,
+    data: { ...data, [nameKeyTarget]: encode(keyedHash(hashKey, { names: namespace })) },
   };
 }
 

@@ -22,10 +22,13 @@ export const nameLimits = {
   secretBytes: 512_000,
 };
 
+/** All, none, or those of whose names with a hash it says so. */
+export type CliNames = boolean | ((hashed: string) => boolean);
+
 export interface Naming {
   readonly stack: string;
-  /** Configs and secrets are called as the command-line tool calls them, without a hash. */
-  readonly cliNames: boolean;
+  /** Configs and secrets that are called as the command-line tool calls them, without a hash. */
+  readonly cliNames: CliNames;
   /** Key of the hashes in names of secrets, so that nobody can test a guess. */
   readonly nameKey: string;
 }
@@ -46,7 +49,7 @@ export function fileObjectName(
   naming: Naming,
 ): string {
   const plain = object.name || (object.external ? key : scoped(naming.stack, key));
-  if (object.external || naming.cliNames) return plain;
+  if (object.external || naming.cliNames === true) return plain;
   const identity = [
     plain,
     Buffer.from(object.content ?? new Uint8Array()).toString('base64'),
@@ -55,7 +58,8 @@ export function fileObjectName(
   ];
   const hash =
     kind === 'secret' ? keyedHash(naming.nameKey, identity, 10) : contentHash(identity, 10);
-  return `${plain}-${hash}`;
+  const hashed = `${plain}-${hash}`;
+  return naming.cliNames && naming.cliNames(hashed) ? plain : hashed;
 }
 
 export function checkNameLength(findings: Findings, path: string, name: string, max: number): void {

@@ -5,16 +5,20 @@
 //	PORT           where it listens (8080)
 //	START_SECONDS  how long it is not ready after its start (0)
 //	STOP_SECONDS   how long it goes on answering after SIGTERM (0)
+//	UDP_PORT       where it answers each datagram with its version, its host and the datagram (nowhere)
 //	CRASH_SECONDS  it exits with 1 after so long (never)
 //
 // Paths: / version and host; /healthz 200 or 503; /hostname; /version; /env?name=X; /slow?seconds=N;
 // POST /unhealthy and POST /healthy change what /healthz says; POST /exit?code=N ends it.
+//
+// With -version it prints what / answers with, and ends.
 package main
 
 import (
 	"context"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -27,6 +31,11 @@ import (
 func main() {
 	hostname, _ := os.Hostname()
 	version := text("VERSION", "1")
+	greeting := fmt.Sprintf("version %s on %s", version, hostname)
+	if len(os.Args) > 1 && os.Args[1] == "-version" {
+		fmt.Println(greeting)
+		return
+	}
 	var healthy atomic.Bool
 	time.AfterFunc(seconds("START_SECONDS"), func() { healthy.Store(true) })
 	if after := seconds("CRASH_SECONDS"); after > 0 {
@@ -45,7 +54,7 @@ func main() {
 			fmt.Fprintln(w, body)
 		})
 	}
-	answer("/", fmt.Sprintf("version %s on %s", version, hostname))
+	answer("/", greeting)
 	answer("/hostname", hostname)
 	answer("/version", version)
 	mux.HandleFunc("/env", func(w http.ResponseWriter, r *http.Request) {
@@ -80,6 +89,9 @@ func main() {
 		time.AfterFunc(50*time.Millisecond, func() { os.Exit(code) })
 	})
 
+	if port := os.Getenv("UDP_PORT"); port != "" {
+		go echo(port, fmt.Sprintf("version %s on %s: ", version, hostname))
+	}
 	server := &http.Server{Addr: ":" + text("PORT", "8080"), Handler: mux}
 	go func() {
 		stop := make(chan os.Signal, 1)
@@ -94,6 +106,21 @@ func main() {
 	log.Printf("version %s listens on %s", version, server.Addr)
 	if err := server.ListenAndServe(); err != http.ErrServerClosed {
 		log.Fatal(err)
+	}
+}
+
+func echo(port, prefix string) {
+	socket, err := net.ListenPacket("udp", ":"+port)
+	if err != nil {
+		log.Fatal(err)
+	}
+	buffer := make([]byte, 2048)
+	for {
+		length, sender, err := socket.ReadFrom(buffer)
+		if err != nil {
+			log.Fatal(err)
+		}
+		_, _ = socket.WriteTo(append([]byte(prefix), buffer[:length]...), sender)
 	}
 }
 

@@ -103,10 +103,23 @@ function placeAt(observed: Observed, size: Size, site: SiteView): Decision {
     ...(observed.copy ? { secret: observed.copy.metadata.name } : {}),
     ...(host === undefined ? {} : { host }),
     ...(site.cluster?.spec.nodeLabels ? { nodeLabels: site.cluster.spec.nodeLabels } : {}),
+    ...networksOf(site),
+    ...hostPathsOf(site, spec),
     ...(resources ? { resources } : {}),
   };
   const request = ledgerRequest(observed, { site, spec, pin, resources });
   return { kind: 'Place', site, placement, spec, pin, request };
+}
+
+function networksOf({ cluster, cloudlet }: SiteView): Pick<RolloutPin, 'overlayEncrypted'> {
+  const ofSite = cloudlet.spec.dockerSwarm?.overlayEncrypted;
+  return (cluster?.spec.networks?.encrypted ?? ofSite) ? { overlayEncrypted: true } : {};
+}
+
+/** Only compose files mount folders of nodes. */
+function hostPathsOf({ cloudlet }: SiteView, spec: AppSpec): Pick<RolloutPin, 'hostPaths'> {
+  const { hostPaths = [] } = cloudlet.spec.dockerSwarm ?? {};
+  return spec.compose === undefined || hostPaths.length === 0 ? {} : { hostPaths };
 }
 
 /** Whether the ledger has the very entry already, with nothing left to let go of. */
