@@ -78,7 +78,7 @@ function aptOf(architecture: string): Apt {
         mkdirSync(join(dir, folder), { recursive: true });
       }
       writeFileSync(join(dir, 'status'), '');
-      const sources = await sourceLines();
+      const sources = await sourceLines(dir);
       const update = async (lines: readonly string[]): Promise<unknown> => {
         writeFileSync(join(dir, 'sources.list'), lines.join('\n') + '\n');
         return run(['update', '-qq']);
@@ -131,21 +131,40 @@ function optionsOf(dir: string, architecture: string): string[] {
 }
 
 /** This machine's own Debian sources, component main of its release: other sources may lack the architecture. */
-async function sourceLines(): Promise<{ all: string[]; release: string[] }> {
+async function sourceLines(dir: string): Promise<{ all: string[]; release: string[] }> {
   const release = readFileSync('/etc/os-release', 'utf8');
   const suite = /^VERSION_CODENAME=(\S+)/m.exec(release)?.[1] ?? 'stable';
-  const { stdout } = await runCommand('apt-get', [
-    ...['indextargets', '--format', 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)'],
-    'Created-By: Packages',
-  ]);
+  const targets = await indexTargets([]);
+  // A machine that never ran `apt-get update` names none: read its lists, into a folder of our own.
+  const lines = targets.length > 0 ? targets : await indexTargets(await readLists(dir));
   const suiteOf = (line: string): string => line.split(' ')[2] ?? '';
-  const all = [...new Set(stdout.split('\n'))].filter(
+  const all = [...new Set(lines)].filter(
     (line) => /debian/.test(line) && line.endsWith(' main') && suiteOf(line).startsWith(suite),
   );
   if (all.length === 0) {
-    throw new UnreachableError(`apt knows no main component of ${suite}: run apt-get update`);
+    throw new UnreachableError(`apt's sources name no main component of Debian ${suite}`);
   }
   return { all, release: all.filter((line) => suiteOf(line) === suite) };
+}
+
+/** What this machine's sources offer, as far as their lists were read. */
+async function indexTargets(options: readonly string[]): Promise<string[]> {
+  const format = ['--format', 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)', 'Created-By: Packages'];
+  const { stdout } = await runCommand('apt-get', [...options, 'indextargets', ...format]);
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+/** @returns the options by which apt looks there. */
+async function readLists(dir: string): Promise<string[]> {
+  const lists = join(dir, 'machine', 'lists');
+  const archives = join(dir, 'machine', 'archives');
+  for (const folder of [lists, archives]) mkdirSync(join(folder, 'partial'), { recursive: true });
+  const options = [
+    ...['-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${join(dir, 'machine')}`],
+    ...['-o', 'APT::Sandbox::User=root', '-o', 'Acquire::Retries=2'],
+  ];
+  await runCommand('apt-get', [...options, 'update', '-qq'], { timeoutMs: 10 * 60_000 });
+  return options;
 }
 
 /** apt writes an epoch's colon as %3a, the same as --print-uris does; be sure. */
