@@ -13,7 +13,6 @@ import {
   ensureControlPlaneBinaries,
   ensureTools,
   isRoot,
-  phoneTools,
   controlPlaneTools,
   repositoryRoot,
 } from '../testbed/index.ts';
@@ -35,7 +34,7 @@ await runMain(async (context) => {
   if (asRoot !== undefined) return asRoot;
   cleanup.defer(returnCache);
   cleanup.defer(await takeLock('test'));
-  await ensureTools(progress, [...controlPlaneTools, ...(isRoot() ? phoneTools : [])]);
+  await ensureTools(progress, controlPlaneTools);
 
   const tallies: Tally[] = [];
   if (chosen.length === 0) tallies.push(await runChecks(progress, signal));
@@ -93,10 +92,7 @@ async function startBed(context: CommandContext): Promise<void> {
   const dir = await temporaryFolder(context, 'test');
   const region = await controlPlaneOf(context, dir);
   process.env['CLOUDLET_TEST_KUBECONFIG'] = region.kubeconfig;
-  if (!isRoot()) {
-    progress('no phones: neither root nor sudo without a password is at hand');
-    return;
-  }
+  if (!isRoot()) return; // `runAsRoot` has told why
   try {
     const phones = await phonesOf(context, { count: phoneCount, prefix: 'tphone', net: '10.79.1' });
     process.env['CLOUDLET_TEST_PHONES'] = phones.inventory;

@@ -6,6 +6,8 @@
  */
 export * from './binaries.ts';
 export type { Component } from './component.ts';
+export * from './container/docker.ts';
+export * from './container/image.ts';
 export * from './controlplane/index.ts';
 export type { ControlPlane, EmbeddedControlPlane } from './controlplane/embedded.ts';
 export { type KubeconfigInput, writeKubeconfig } from './controlplane/kubeconfig.ts';

@@ -4,14 +4,14 @@
  * Guarantees: says what it is about to install before it does, never asks a question, installs nothing that
  * is there, and where it may not install ends in one line that names the tool and the package.
  */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand, TerminalError } from '@cloudlet/runtime/base';
 import { isRoot } from './host.ts';
 import type { Progress } from './progress.ts';
 
 /** Command and Debian package. */
-type Tool = readonly [command: string, debianPackage: string];
+export type Tool = readonly [command: string, debianPackage: string];
 
 /** The embedded control plane needs these. */
 export const controlPlaneTools: readonly Tool[] = [
@@ -43,9 +43,9 @@ export async function ensureTools(
   progress: Progress,
   tools: readonly Tool[] = [...controlPlaneTools, ...phoneTools],
 ): Promise<void> {
-  const missing = tools.filter(([command]) => findCommand(command) === undefined);
+  const missing = missingOf(tools);
   if (missing.length === 0) return;
-  const packages = [...new Set(missing.map(([, name]) => name))].sort();
+  const packages = packagesOf(missing);
   const commands = missing.map(([command]) => command).join(', ');
   const advice = `missing ${commands}: apt-get install ${packages.join(' ')}`;
   const prefix = await rootPrefix();
@@ -63,14 +63,35 @@ export async function ensureTools(
   } catch (cause) {
     throw new TerminalError('MissingTool', advice, { cause });
   }
-  await stopPackagedServices(prefix);
+  await stopServices(prefix, packages, progress);
 }
 
-/** Installed packages start services; the bed runs its own engines and registry. */
-async function stopPackagedServices(prefix: readonly string[]): Promise<void> {
-  if (findCommand('systemctl') === undefined) return;
-  const argv = [...prefix, 'systemctl', 'disable', '--now', 'docker-registry.service'];
-  await runCommand(argv[0] ?? '', argv.slice(1), { allow: [1, 5], timeoutMs: 30_000 });
+export function missingOf(tools: readonly Tool[]): Tool[] {
+  return tools.filter(([command]) => findCommand(command) === undefined);
+}
+
+export function packagesOf(tools: readonly Tool[]): string[] {
+  return [...new Set(tools.map(([, name]) => name))].sort();
+}
+
+/** What packages start when they are installed. The bed runs engines and a registry of its own. */
+const services: Readonly<Record<string, readonly string[]>> = {
+  'docker.io': ['docker.socket', 'docker.service'],
+  containerd: ['containerd.service'],
+  'docker-registry': ['docker-registry.service'],
+};
+
+/** Stops the services of packages that were just installed: nobody asked for them. */
+async function stopServices(
+  prefix: readonly string[],
+  packages: readonly string[],
+  progress: Progress,
+): Promise<void> {
+  const units = packages.flatMap((name) => services[name] ?? []);
+  if (units.length === 0 || !existsSync('/run/systemd/system')) return;
+  progress(`stopping services that came with them: ${units.join(' ')}`);
+  const argv = [...prefix, 'systemctl', 'disable', '--now', ...units];
+  await runCommand(argv[0] ?? '', argv.slice(1), { allow: [1, 5], timeoutMs: 60_000 });
 }
 
 /** What to put before a command to run it as root: nothing, `sudo -n`, or undefined where neither works. */

@@ -1,40 +1,93 @@
 /**
  * Acting as root where phones need it.
  *
- * Guarantees: nothing is asked (`sudo -n`); what can be made as the user is made before; the cache belongs
- * to the user again afterwards. Where neither root nor sudo is at hand the caller is told and goes on without.
+ * Guarantees: nothing is asked; what can be made as the user is made before; the cache belongs to the user
+ * again afterwards; what acts as root ends with this process. In this order: as root or by `sudo -n` where
+ * the tools are there; in a container of the user's own Docker, so that nothing is installed beside it; as
+ * root after apt. Where none of them is at hand the caller is told why and goes on without.
  */
 import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { runCommand } from '@cloudlet/runtime/base';
-import { cacheDir, isRoot, rootPrefix } from '../../testbed/index.ts';
+import {
+  cacheDir,
+  containerArguments,
+  dockerUnfit,
+  ensureContainerImage,
+  isRoot,
+  missingOf,
+  phoneTools,
+  rootPrefix,
+  stateDir,
+} from '../../testbed/index.ts';
 import type { CommandContext } from './main.ts';
 
 const ownerVariable = 'CLOUDLET_USER';
+
+/** Variables that the command gets as root too. */
+const kept =
+  /^(PATH|HOME|TERM|CI|KUBECONFIG|NODE_EXTRA_CA_CERTS|SSL_CERT_\w+|GO.*|XDG_.*|CLOUDLET_.*|.*_proxy|.*_PROXY)$/;
 
 /**
  * Runs this command again as root where that is possible and needed.
  * @returns its exit code, or undefined where this process shall go on: as root, or without it.
  */
-export async function runAsRoot({ progress, signal }: CommandContext): Promise<number | undefined> {
-  if (isRoot()) return undefined;
+export async function runAsRoot(context: CommandContext): Promise<number | undefined> {
+  if (process.env[ownerVariable] !== undefined) return undefined;
+  const { progress } = context;
   const prefix = await rootPrefix();
-  if (prefix === undefined) return undefined;
+  const missing = missingOf(phoneTools);
+  if (prefix === undefined || missing.length > 0) {
+    const unfit = await dockerUnfit();
+    if (unfit === undefined) return runInDocker(context);
+    if (prefix === undefined) {
+      progress(`no phones: neither root nor sudo without a password is at hand, and ${unfit}`);
+      return undefined;
+    }
+  }
+  if (isRoot()) return undefined;
   progress('going on as root (sudo): phones are made of namespaces');
-  const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
-  const environment = {
+  const [sudo = 'sudo', ...args] = prefix ?? [];
+  const variables = Object.entries(environment()).map(([name, value]) => `${name}=${value}`);
+  return runTethered(sudo, [...args, 'env', ...variables, ...thisCommand()], context);
+}
+
+async function runInDocker(context: CommandContext): Promise<number> {
+  const { progress, signal } = context;
+  const image = await ensureContainerImage(progress, signal);
+  progress('going on in a container of your Docker: phones are made of namespaces');
+  const args = await containerArguments(image, thisCommand(), environment());
+  return runTethered('docker', args, context);
+}
+
+const thisCommand = (): string[] => [process.execPath, ...process.argv.slice(1)];
+
+/** What the command gets as root: where the user's folders are, and whose they are. */
+function environment(): Record<string, string> {
+  // Made by the user, or else they would be root's.
+  for (const folder of [cacheDir(), stateDir()]) mkdirSync(folder, { recursive: true });
+  const variables = {
     ...process.env,
     CLOUDLET_CACHE_DIR: cacheDir(),
-    [ownerVariable]: owner,
+    CLOUDLET_STATE_DIR: stateDir(),
+    CLOUDLET_TETHER: 'stdin',
+    [ownerVariable]: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
   };
-  const kept = Object.entries(environment)
-    .filter(([name]) =>
-      /^(PATH|HOME|TERM|CI|GO.*|XDG_.*|CLOUDLET_.*|.*_proxy|.*_PROXY)$/.test(name),
-    )
-    .map(([name, value]) => `${name}=${value}`);
-  const argv = [...prefix, 'env', ...kept, process.execPath, ...process.argv.slice(1)];
-  const child = spawn(argv[0] ?? 'sudo', argv.slice(1), { stdio: 'inherit' });
-  signal.addEventListener('abort', () => child.kill('SIGTERM'));
+  const entries = Object.entries(variables).filter(([name]) => kept.test(name));
+  return Object.fromEntries(entries.map(([name, value]) => [name, value ?? '']));
+}
+
+/** Runs it to its end. Its standard input closes when this process ends, which ends it too (`runMain`). */
+function runTethered(
+  command: string,
+  args: readonly string[],
+  { signal }: CommandContext,
+): Promise<number> {
+  const child = spawn(command, [...args], { stdio: ['pipe', 'inherit', 'inherit'] });
+  const forward = (): void => void child.kill('SIGTERM');
+  signal.addEventListener('abort', forward);
+  if (signal.aborted) forward();
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, killer) =>
@@ -49,8 +102,9 @@ export function user(): { readonly uid: number; readonly gid: number } | undefin
   return isRoot() && uid && gid ? { uid, gid } : undefined;
 }
 
-/** Gives the cache back to that user. */
+/** Gives cache and state back to that user. */
 export async function returnCache(): Promise<void> {
   const owner = user();
-  if (owner) await runCommand('chown', ['-R', `${owner.uid}:${owner.gid}`, cacheDir()]);
+  if (!owner) return;
+  await runCommand('chown', ['-R', `${owner.uid}:${owner.gid}`, cacheDir(), stateDir()]);
 }

@@ -1,8 +1,9 @@
 /**
  * The frame of every command of `npm run`: signals, cleaning up, the exit code.
  *
- * Guarantees: SIGINT, SIGTERM and SIGHUP abort the signal that the command gets; what it deferred is undone
- * before the process ends, last first, also after an error; an expected error is one line, not a stack.
+ * Guarantees: SIGINT, SIGTERM and SIGHUP abort the signal that the command gets, and so does the end of
+ * whoever holds its standard input where that is its tether; what it deferred is undone before the process
+ * ends, last first, also after an error; an expected error is one line, not a stack.
  */
 import { constants } from 'node:os';
 import { describeError, TerminalError } from '@cloudlet/runtime/base';
@@ -33,6 +34,10 @@ export async function runMain(
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => controller.abort(new Interrupted(signal)));
+  }
+  if (process.env['CLOUDLET_TETHER'] === 'stdin') {
+    delete process.env['CLOUDLET_TETHER']; // what this starts has a standard input of its own
+    process.stdin.resume().once('end', () => controller.abort(new Interrupted('SIGHUP')));
   }
   const progress = createProgress();
   const cleanup = new AsyncDisposableStack();
