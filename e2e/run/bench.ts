@@ -58,7 +58,7 @@ await runMain(async (context) => {
     try {
       const result = await bench.run({ ...bed, dir: await temporaryFolder(context, 'bench') });
       for (const [name, value] of Object.entries(result.figures)) {
-        const key = `${bench.prefix}.${name}`;
+        const key = bench.isNamedInFull ? name : `${bench.prefix}.${name}`;
         figures[key] = value;
         rows.push({ key, value, ...targets[key] });
       }

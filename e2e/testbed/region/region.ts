@@ -32,6 +32,8 @@ export interface RegionOptions {
   /** More arguments of a process. */
   readonly args?: Partial<Readonly<Record<RegionPart, readonly string[]>>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Program of the processes. @default the sources */
+  readonly entry?: string;
   readonly progress?: Progress;
 }
 
@@ -212,7 +214,7 @@ async function processOf(
     name,
     command: process.execPath,
     args: [
-      join(repositoryRoot, 'operator', 'src', 'main.ts'),
+      options.entry ?? join(repositoryRoot, 'operator', 'src', 'main.ts'),
       kind,
       ...['--kubeconfig', kubeconfig, '--health-listen', `127.0.0.1:${port}`],
       ...['--log-level', logLevel],
