@@ -10,11 +10,13 @@ import { join } from 'node:path';
 import type { AppInst } from '@cloudlet/crds';
 import { type FlagValues, helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
 import {
+  checkProvider,
   type ControlPlane,
   controlPlaneTools,
   ensureControlPlaneBinaries,
   ensureTools,
   expect,
+  findCommand,
   formSwarm,
   isRoot,
   type Phones,
@@ -28,15 +30,18 @@ import {
   stateDir,
   until,
 } from '../testbed/index.ts';
+import { borrow, giveBack, removeObjects } from './steps/borrowed.ts';
 import { applyObjects, demo, demoObjects, howToGoOn } from './steps/demo.ts';
 import { returnCache, runAsRoot, user } from './steps/elevate.ts';
 import { takeLock } from './steps/lock.ts';
 import { type CommandContext, runMain } from './steps/main.ts';
+import { removeShop, runShop } from './steps/shop.ts';
 
 const flagTable = {
   once: { type: 'boolean', description: 'Check that all works, clean up and exit 0.' },
   phones: { type: 'number', default: 3, description: 'Phones of the site.' },
   managers: { type: 'number', default: 1, description: 'How many of them manage the swarm.' },
+  shop: { type: 'boolean', description: 'The coffee shop and the panel of e2e/demo too.' },
   provider: {
     type: 'string',
     default: 'embedded',
@@ -56,13 +61,16 @@ await runMain(async (context) => {
     process.stdout.write(helpOf('npm start -- [flags]', summary, flagTable));
     return 0;
   }
-  await ensureControlPlaneBinaries(context.progress, context.signal);
+  // A context wants kubectl alone.
+  if (checkProvider(flags) === undefined || findCommand('kubectl') === undefined) {
+    await ensureControlPlaneBinaries(context.progress, context.signal);
+  }
   const asRoot = await runAsRoot(context);
   if (asRoot !== undefined) return asRoot;
   if (!isRoot()) {
     throw new TerminalError(
       'NotRoot',
-      'phones are made of namespaces: run as root, or where sudo asks for no password',
+      'phones want root: run as root, or where sudo asks for no password or Docker is yours',
     );
   }
   context.cleanup.defer(returnCache);
@@ -104,6 +112,10 @@ async function startIn(dir: string, flags: StartFlags, context: CommandContext):
   });
   cleanup.defer(() => controlPlane.stop());
   progress(`the region's API server is ${controlPlane.server}`);
+  if (controlPlane.provider === 'context') {
+    await borrow(controlPlane, flags.context ?? '');
+    cleanup.defer(() => giveBack(controlPlane));
+  }
   signal.throwIfAborted();
   const phones = await startPhones({ count: flags.phones, progress });
   cleanup.defer(() => phones.stop());
@@ -117,6 +129,7 @@ async function startIn(dir: string, flags: StartFlags, context: CommandContext):
   signal.throwIfAborted();
   await startProduct(flags, context, { dir, controlPlane, phones });
   const uri = await runDemo(context, controlPlane, first.reference);
+  if (flags.shop) await runShop(context, controlPlane, phones);
   if (flags.once) return check(context, { dir, controlPlane, phones }, uri, second.reference);
   const bin = await programs(dir, controlPlane);
   const { kubeconfig } = controlPlane;
@@ -142,11 +155,13 @@ async function startProduct(
     dir: join(dir, 'region'),
     host: phones.hostIp,
     // A cluster elsewhere cannot reach an access server on this machine.
-    access: flags.provider === 'embedded',
+    access: controlPlane.provider === 'embedded',
     progress,
   });
   cleanup.defer(() => region.stop());
   signal.throwIfAborted();
+  const isBorrowed = controlPlane.provider === 'context';
+  if (isBorrowed) cleanup.defer(() => removeObjects(controlPlane));
   const loadBalancer = await pushHaproxyImage(phones.registry, { progress });
   const site = await startSite({
     controlPlane,
@@ -163,6 +178,8 @@ async function startProduct(
     progress,
   });
   cleanup.defer(() => site.stop());
+  // First while the site acts, which lets go of its instances.
+  if (isBorrowed) cleanup.defer(() => removeObjects(controlPlane));
   progress(`Cloudlet ${demo.cloudlet} is Ready`);
   signal.throwIfAborted();
 }
@@ -225,6 +242,7 @@ async function check(
   progress(`App ${demo.app} changed to ${nextImage}`);
   progress(`${uri} says: ${await answerOf(uri, /version 2 /, signal)}`);
   await removeDemo(controlPlane);
+  await removeShop(controlPlane);
   const services = await phones.phones[0]?.docker(['service', 'ls', '--quiet']);
   expect(services?.trim() === '', `the swarm still has services: ${services}`);
   progress('AppInst and App are deleted, and gone from the phones');

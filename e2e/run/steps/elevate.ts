@@ -57,8 +57,9 @@ async function runInDocker(context: CommandContext): Promise<number> {
   const { progress, signal } = context;
   const image = await ensureContainerImage(progress, signal);
   progress('going on in a container of your Docker: phones are made of namespaces');
-  const args = await containerArguments(image, thisCommand(), environment());
-  return runTethered('docker', args, context);
+  const variables = environment();
+  const args = await containerArguments(image, thisCommand(), Object.keys(variables));
+  return runTethered('docker', args, context, variables);
 }
 
 const thisCommand = (): string[] => [process.execPath, ...process.argv.slice(1)];
@@ -72,6 +73,10 @@ function environment(): Record<string, string> {
     CLOUDLET_CACHE_DIR: cacheDir(),
     CLOUDLET_STATE_DIR: stateDir(),
     CLOUDLET_TETHER: 'stdin',
+    // Go's own folders would get files of root among the user's.
+    GOCACHE: cacheDir('go', 'build'),
+    GOMODCACHE: cacheDir('go', 'mod'),
+    GOFLAGS: `${process.env['GOFLAGS'] ?? ''} -modcacherw`.trim(),
     [ownerVariable]: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
   };
   const entries = Object.entries(variables).filter(([name]) => kept.test(name));
@@ -83,8 +88,12 @@ function runTethered(
   command: string,
   args: readonly string[],
   { signal }: CommandContext,
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<number> {
-  const child = spawn(command, [...args], { stdio: ['pipe', 'inherit', 'inherit'] });
+  const child = spawn(command, [...args], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+    env: { ...process.env, ...variables },
+  });
   const forward = (): void => void child.kill('SIGTERM');
   signal.addEventListener('abort', forward);
   if (signal.aborted) forward();

@@ -33,11 +33,11 @@ async function docker(...args: string[]): Promise<string | undefined> {
   );
 }
 
-/** The arguments of docker that run `argv` in the container, with these variables. */
+/** The arguments of docker that run `argv` in the container, with these of docker's own variables. */
 export async function containerArguments(
   image: ContainerImage,
   argv: readonly string[],
-  environment: Readonly<Record<string, string>>,
+  names: readonly string[],
 ): Promise<string[]> {
   const go = findCommand('go') && (await runCommand('go', ['env', 'GOROOT'])).stdout.trim();
   for (const folder of [cacheDir(), stateDir()]) mkdirSync(folder, { recursive: true });
@@ -52,17 +52,8 @@ export async function containerArguments(
       ...kubeconfigs(),
     ],
   ];
-  const variables = {
-    ...environment,
-    PATH: [
-      '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      ...(go ? [join(go, 'bin')] : []),
-    ].join(delimiter),
-    // The user's own would get files that only root may take away.
-    GOMODCACHE: cacheDir('go', 'mod'),
-    GOCACHE: cacheDir('go', 'build'),
-    GOFLAGS: `${environment['GOFLAGS'] ?? ''} -modcacherw`.trim(),
-  };
+  const path = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+  if (go) path.push(join(go, 'bin'));
   return [
     ...['run', '--rm', '--interactive', '--name', `cloudlet-testbed-${process.pid}`],
     ...['--privileged', '--network', 'host', '--cgroupns', 'private'],
@@ -72,7 +63,8 @@ export async function containerArguments(
     ...readable
       .filter((path) => path !== '' && existsSync(path))
       .flatMap((path) => ['--volume', `${path}:${path}:ro`]),
-    ...Object.entries(variables).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
+    ...names.filter((name) => name !== 'PATH').flatMap((name) => ['--env', name]),
+    ...['--env', `PATH=${path.join(delimiter)}`],
     ...['--entrypoint', 'tini', image.name, '--'],
     ...[join(import.meta.dirname, 'enter.sh'), ...argv],
   ];

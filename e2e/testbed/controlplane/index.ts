@@ -17,7 +17,7 @@ export interface ControlPlaneOptions {
 
 export interface ProviderOptions extends ControlPlaneOptions {
   readonly provider: 'embedded' | 'context';
-  /** Name of the context; required by provider `context`, refused by the other. */
+  /** Name of the context; required by provider `context`, which it implies. */
   readonly context?: string | undefined;
 }
 
@@ -26,17 +26,23 @@ export function startControlPlane(options: ControlPlaneOptions): Promise<Embedde
   return startEmbedded(options);
 }
 
-/** @throws TerminalError (`InvalidFlags`) unless provider and context fit each other. */
 export async function provideControlPlane(options: ProviderOptions): Promise<ControlPlane> {
-  const { provider, context } = options;
-  if (provider === 'embedded') {
-    if (context === undefined) return startEmbedded(options);
-    throw new TerminalError('InvalidFlags', '--context is for --provider context');
-  }
-  if (context === undefined) {
+  const context = checkProvider(options);
+  return context === undefined ? startEmbedded(options) : openContext({ ...options, context });
+}
+
+/**
+ * The context that was asked for; none is ever taken that was not named.
+ * @throws TerminalError (`InvalidFlags`) unless provider and context fit each other.
+ */
+export function checkProvider({
+  provider,
+  context,
+}: Pick<ProviderOptions, 'provider' | 'context'>): string | undefined {
+  if (provider === 'context' && context === undefined) {
     throw new TerminalError('InvalidFlags', '--provider context wants --context NAME');
   }
-  return openContext({ ...options, context });
+  return context;
 }
 
 /** A control plane that another process started and stops. */
