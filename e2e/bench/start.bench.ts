@@ -1,22 +1,13 @@
-/** What a newcomer waits for: `npm start -- --once` with everything cached, until its URL answers. */
-import { runCommand } from '@cloudlet/runtime/base';
+/** What a newcomer waits for the second time: `npm start -- --once` with everything cached. */
 import { repositoryRoot } from '../testbed/index.ts';
 import type { Bench, BenchResult } from './contract.ts';
+import { startSeconds } from './start-seconds.ts';
 
 export const bench: Bench = {
-  prefix: 'start',
+  prefix: 'start.warm',
   needs: [],
   async run({ signal }): Promise<BenchResult> {
-    let answeredAfter = Number.NaN;
-    await runCommand('npm', ['start', '--', '--once'], {
-      cwd: repositoryRoot,
-      timeoutMs: 15 * 60_000,
-      signal,
-      onOutput: (text) => {
-        const line = /\[\s*([\d.]+) s\] http\S+ says: version 1 /.exec(text);
-        if (line) answeredAfter = Number(line[1]);
-      },
-    });
-    return { figures: { 'warm.seconds': answeredAfter } };
+    const seconds = await startSeconds({ cwd: repositoryRoot, timeoutMs: 15 * 60_000, signal });
+    return { figures: { seconds } };
   },
 };

@@ -37,11 +37,13 @@ await runMain(async (context) => {
     process.stdout.write(helpOf('npm run bench -- [flags]', 'Measures the product.', flagTable));
     return 0;
   }
-  const benches = await findBenches(flags.only);
   if (flags.list) {
-    for (const { prefix, needs } of benches) console.log(`${prefix} (${needs.join(', ')})`);
+    for (const { prefix, needs, whenAsked } of await findBenches([''])) {
+      console.log(`${prefix} (${needs.join(', ')})${whenAsked ? ', only when asked' : ''}`);
+    }
     return 0;
   }
+  const benches = await findBenches(flags.only);
   const needs = new Set(benches.flatMap((bench) => bench.needs));
   if (needs.size > 0) await ensureControlPlaneBinaries(progress, signal);
   const asRoot = needs.has('phones') ? await runAsRoot(context) : undefined;
@@ -82,7 +84,8 @@ async function findBenches(only: readonly string[]): Promise<Bench[]> {
     benches.push(module.bench);
   }
   const chosen = benches.filter(
-    ({ prefix }) => only.length === 0 || only.some((part) => prefix.startsWith(part)),
+    ({ prefix, whenAsked }) =>
+      only.length === 0 ? whenAsked !== true : only.some((part) => prefix.startsWith(part)),
   );
   if (chosen.length === 0) {
     throw new TerminalError('NoBench', `no bench's prefix starts with ${only.join(' or ')}`);
