@@ -75,13 +75,19 @@ export async function runLoad(options: {
 
 async function installLocust(progress: (message: string) => void): Promise<string> {
   const folder = cacheDir('python', `locust-${locustVersion}`);
+  const complete = join(folder, 'complete');
   const locust = join(folder, 'bin', 'locust');
-  if (await exists(locust)) return locust;
+  if (await exists(complete)) return locust;
   progress(`installing locust ${locustVersion} from PyPI into ${folder}`);
-  await runCommand('python3', ['-m', 'venv', folder], { timeoutMs: 120_000 });
+  const make = ['-m', 'venv', '--clear', folder];
+  await runCommand('python3', make, { timeoutMs: 120_000 }).catch((cause: unknown) => {
+    const advice = 'missing python3 with venv: apt-get install python3-venv';
+    throw new TerminalError('MissingTool', advice, { cause });
+  });
   await runCommand(join(folder, 'bin', 'pip'), ['install', '--quiet', `locust==${locustVersion}`], {
     timeoutMs: 600_000,
   });
+  await writeFile(complete, '');
   return locust;
 }
 
