@@ -23,6 +23,7 @@ import {
 import { UdpBalancer } from '../nginx/index.ts';
 import { insideDir, renderConfig, renderShape, slotName } from './config.ts';
 import { haproxyContainer } from './container.ts';
+import { KnownPorts } from './known-ports.ts';
 import { answers, command, parseStat, type ServerState } from './control.ts';
 import { type Frontend, frontendsOf, isBalanced, type Server, type SwarmView } from './model.ts';
 import { type Assignment, assignSlots } from './slots.ts';
@@ -46,6 +47,7 @@ export class LoadBalancer {
   readonly #options: LoadBalancerOptions;
   readonly #container: LocalContainer;
   readonly #udp: UdpBalancer | undefined;
+  readonly #knownPorts: KnownPorts;
   #plans: readonly Plan[] = [];
   #view: SwarmView | undefined;
   #assignment: Assignment = new Map();
@@ -61,6 +63,7 @@ export class LoadBalancer {
     this.#options = options;
     const { engine, image, udpImage, dir } = options;
     this.#container = haproxyContainer(image, dir);
+    this.#knownPorts = new KnownPorts(join(dir, 'ports.json'));
     this.#udp = udpImage === undefined ? undefined : udpBalancer(engine, udpImage, dir);
   }
 
@@ -148,8 +151,11 @@ export class LoadBalancer {
 
   async #bringAbout(signal: AbortSignal): Promise<void> {
     if (!this.#view) return;
-    const all = frontendsOf(this.#plans, this.#view);
-    if (all.length === 0 && this.#verdict === undefined) return;
+    const isIdle = frontendsOf(this.#plans, this.#view).length === 0;
+    if (isIdle && this.#verdict === undefined) return;
+    await mkdir(this.#options.dir, { recursive: true, mode: 0o700 });
+    const tasks = await this.#knownPorts.complete(this.#view.tasks);
+    const all = frontendsOf(this.#plans, { ...this.#view, tasks });
     const isUdp = ({ mode }: Frontend): boolean => mode === 'udp';
     const tcp = all.filter((frontend) => !isUdp(frontend));
     const udp = all.filter(isUdp);
@@ -189,7 +195,6 @@ export class LoadBalancer {
   /** Has HAProxy run with the configuration's shape. */
   async #serve(config: string, shape: string, signal: AbortSignal): Promise<void> {
     const { engine, dir } = this.#options;
-    await mkdir(dir, { recursive: true, mode: 0o700 });
     const file = join(dir, 'haproxy.cfg');
     const present = await readFile(file, 'utf8').catch(() => '');
     if (present === '') await this.#write(file, config);

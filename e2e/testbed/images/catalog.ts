@@ -87,7 +87,7 @@ export function pushNginxImage(
 ): Promise<PushedImage> {
   return pushPackaged(registry, options, {
     name: 'nginx:debian',
-    packages: ['nginx', 'libnginx-mod-stream', 'busybox-static'],
+    packages: ['nginx', 'libnginx-mod-stream', 'zlib1g', 'busybox-static'],
     files: {
       '/etc/passwd': { content: 'root:x:0:0:root:/:/bin/sh\n' },
       '/etc/group': { content: 'root:x:0:\n' },
