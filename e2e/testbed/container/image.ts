@@ -26,7 +26,19 @@ const packages = [
 /** What Debian's image holds already, and an image of single packages does not. */
 const system = [
   ...['apt', 'base-files', 'coreutils', 'dash', 'debian-archive-keyring', 'dpkg', 'findutils'],
-  ...['gpgv', 'grep', 'gzip', 'hostname', 'kmod', 'libc-bin', 'mount', 'sed', 'xz-utils', 'zlib1g'],
+  ...[
+    'gpgv',
+    'grep',
+    'gzip',
+    'hostname',
+    'kmod',
+    'libc-bin',
+    'mawk',
+    'mount',
+    'sed',
+    'xz-utils',
+    'zlib1g',
+  ],
 ];
 
 export interface ContainerImage {
@@ -87,6 +99,8 @@ async function build(name: string, signal: AbortSignal): Promise<void> {
 const links: Readonly<Record<string, ImageFile>> = {
   '/usr/sbin/iptables': { linkTo: 'xtables-nft-multi' },
   '/usr/sbin/ip6tables': { linkTo: 'xtables-nft-multi' },
+  // Without it apt reads no armoured key.
+  '/usr/bin/awk': { linkTo: 'mawk' },
   '/var/lib/dpkg/status': { content: '' },
   '/var/lib/dpkg/arch': { content: 'amd64\n' },
 };
