@@ -7,7 +7,7 @@
  */
 import { glob } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describeError } from '@cloudlet/runtime/base';
 import {
   ensureControlPlaneBinaries,
@@ -25,6 +25,8 @@ import { addUp, runNodeTests, type Tally } from './steps/node-tests.ts';
 
 /** Phones that all scenarios share. */
 const phoneCount = 3;
+/** Names of the scenarios that use Docker engines. */
+const enginesScenario = /^(agent|compose|delivery|demo|drivers|swarm|testbed)-?/;
 
 await runMain(async (context) => {
   const { progress, signal, cleanup } = context;
@@ -53,22 +55,27 @@ await runMain(async (context) => {
   signal.throwIfAborted();
   if (scenarios.length > 0) {
     await startBed(context);
-    progress(`scenarios: ${scenarios.length} files, one after another`);
-    tallies.push(
-      await runNodeTests({
-        files: scenarios,
-        concurrency: 1,
-        timeoutMs: 20 * 60_000,
-        signal,
-        progress,
-        tellFiles: true,
-      }),
-    );
+    tallies.push(...(await runScenarios(scenarios, context)));
   }
   signal.throwIfAborted();
   await cleanup.disposeAsync();
   return tell(tallies, progress);
 });
+
+/**
+ * Two lanes side by side, because scenarios mostly wait for what they caused: one of files that use engines,
+ * one of files that use the shared API server. In a lane one file follows the other.
+ */
+async function runScenarios(
+  files: readonly string[],
+  { progress, signal }: CommandContext,
+): Promise<readonly Tally[]> {
+  const usesEngines = (file: string): boolean => enginesScenario.test(basename(file));
+  const lanes = [files.filter(usesEngines), files.filter((file) => !usesEngines(file))];
+  progress(`scenarios: ${files.length} files in ${lanes.length} lanes`);
+  const options = { concurrency: 1, timeoutMs: 20 * 60_000, signal, progress, tellFiles: true };
+  return Promise.all(lanes.map((lane) => runNodeTests({ ...options, files: lane })));
+}
 
 /** Test files of the repository in order, by path from its root. */
 async function testFiles(
