@@ -7,7 +7,7 @@
 import { chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AppInst } from '@cloudlet/crds';
+import { type AppInst, labels } from '@cloudlet/crds';
 import { type FlagValues, helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
 import {
   checkProvider,
@@ -22,6 +22,7 @@ import {
   type Phones,
   phoneTools,
   provideControlPlane,
+  pushAgentImage,
   pushHaproxyImage,
   pushWebImage,
   startPhones,
@@ -163,6 +164,7 @@ async function startProduct(
   const isBorrowed = controlPlane.provider === 'context';
   if (isBorrowed) cleanup.defer(() => removeObjects(controlPlane));
   const loadBalancer = await pushHaproxyImage(phones.registry, { progress });
+  const helper = await pushAgentImage(phones.registry, { progress });
   const site = await startSite({
     controlPlane,
     cloudlet: demo.cloudlet,
@@ -174,7 +176,7 @@ async function startProduct(
     },
     phones: phones.phones.slice(0, flags.managers),
     dir: join(dir, 'site'),
-    args: ['--lb-image', loadBalancer.reference],
+    args: ['--lb-image', loadBalancer.reference, '--helper-image', helper.reference],
     progress,
   });
   cleanup.defer(() => site.stop());
@@ -243,7 +245,8 @@ async function check(
   progress(`${uri} says: ${await answerOf(uri, /version 2 /, signal)}`);
   await removeDemo(controlPlane);
   await removeShop(controlPlane);
-  const services = await phones.phones[0]?.docker(['service', 'ls', '--quiet']);
+  const ofInstances = ['--filter', `label=${labels.instanceId}`];
+  const services = await phones.phones[0]?.docker(['service', 'ls', '--quiet', ...ofInstances]);
   expect(services?.trim() === '', `the swarm still has services: ${services}`);
   progress('AppInst and App are deleted, and gone from the phones');
   return 0;

@@ -29,7 +29,7 @@ let images: Record<'one' | 'two' | 'arm', PushedImage>;
 
 before(async () => {
   if (skip) return;
-  world = await startWorld({ phones: 3, managers: 1 });
+  world = await startWorld({ phones: 3, managers: 1, helpers: true });
   const { registry } = world.phones;
   images = {
     one: await pushWebImage(registry, { version: '1' }),
@@ -171,6 +171,69 @@ test('powerState Off stops it and On starts it on the same port', { skip }, asyn
   assert.equal(appInst.status?.ports?.[0]?.publicPort, port);
   assert.match(await fetchText(appInst.status?.uri ?? ''), /^version 2 on /);
 });
+
+test('exec reaches a task on every phone, and each says what it is', { skip }, async () => {
+  const compose = [
+    'services:',
+    '  web:',
+    `    image: ${images.one.reference}`,
+    '    volumes: [data:/data]',
+    '    deploy: {mode: global}',
+    'volumes: {data: {}}',
+  ].join('\n');
+  const app = {
+    apiVersion: 'edge.cloudlet.dev/v1alpha1',
+    kind: 'App',
+    metadata: { name: 'everywhere', namespace: 'default' },
+    spec: { version: '1', deployment: 'Docker', compose, volumes: { onDelete: 'Delete' } },
+  };
+  await world.apply(app, instanceOf('everywhere', 'everywhere'));
+  const appInst = await world.waitReady('everywhere', 90);
+  const tasks = appInst.status?.instances ?? [];
+  assert.deepEqual(
+    tasks.map(({ node }) => node).sort(),
+    world.phones.phones.map(({ name }) => name).sort(),
+  );
+  const stack = appInst.status?.site?.name ?? '';
+  for (const phone of world.phones.phones) {
+    const target = `${stack}_web.${phone.name}`;
+    const said = await world.cloudlet(
+      'exec',
+      'everywhere',
+      '--target',
+      target,
+      '--',
+      '/web',
+      '-version',
+    );
+    const [container = ''] = await containersOf([phone], stack);
+    assert.equal(said, `version 1 on ${container.slice(0, 12)}\n`);
+  }
+});
+
+test(
+  'a removal takes the named volumes of every phone, and the helpers stay',
+  { skip },
+  async () => {
+    const stack = (await world.appInst('everywhere')).status?.site?.name ?? '';
+    const volumes = (): Promise<string[]> =>
+      Promise.all(
+        world.phones.phones.map(async (phone) => {
+          const filter = ['--filter', `label=com.docker.stack.namespace=${stack}`];
+          return (await phone.docker(['volume', 'ls', '--quiet', ...filter])).trim();
+        }),
+      );
+    assert.deepEqual(await volumes(), Array(3).fill(`${stack}_data`));
+    await world.kubectl('delete', 'appinst', 'everywhere', '--timeout=90s');
+    assert.deepEqual(await volumes(), ['', '', '']);
+    const { status } = JSON.parse(
+      await world.kubectl('get', 'cloudlet', cloudletName, '-o', 'json'),
+    ) as { status: { site?: { orphans?: unknown[] } } };
+    assert.deepEqual(status.site?.orphans ?? [], []);
+    const format = ['--filter', 'name=cloudlet-helper', '--format', '{{.Replicas}}'];
+    assert.equal((await world.managers[0]?.docker(['service', 'ls', ...format]))?.trim(), '3/3');
+  },
+);
 
 test('a deleted instance leaves nothing at the site', { skip }, async () => {
   const stacks = ['web', 'arm'].map(async (name) => (await world.appInst(name)).status?.site?.name);

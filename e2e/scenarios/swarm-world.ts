@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AppInst, AppSpec, AppInstSpec, CloudletSpec } from '@cloudlet/crds';
+import { runCommand } from '@cloudlet/runtime/base';
 import {
   type EmbeddedControlPlane,
   expect,
@@ -13,9 +14,11 @@ import {
   type Phone,
   type Phones,
   startPhones,
+  pushAgentImage,
   pushHaproxyImage,
   pushNginxImage,
   type Region,
+  repositoryRoot,
   type Site,
   startControlPlane,
   startRegion,
@@ -34,6 +37,8 @@ export interface World extends AsyncDisposable {
   waitReady(name: string, seconds?: number): Promise<AppInst>;
   /** kubectl with its arguments. */
   kubectl(...args: readonly string[]): Promise<string>;
+  /** `kubectl cloudlet` with its arguments, as a program of its own. */
+  cloudlet(...args: readonly string[]): Promise<string>;
 }
 
 export interface WorldOptions {
@@ -41,6 +46,8 @@ export interface WorldOptions {
   readonly phones?: number;
   /** @default 1 */
   readonly managers?: number;
+  /** Whether each phone gets a helper, so that exec reaches them all. @default false */
+  readonly helpers?: boolean;
   /** Names the phones. @default 'wphone' */
   readonly prefix?: string;
   /** First three numbers of the phones' /24. @default '10.79.2' */
@@ -69,6 +76,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const native = { architectures: ['amd64'] } as const;
   const haproxy = await pushHaproxyImage(phones.registry, native);
   const nginx = await pushNginxImage(phones.registry, native);
+  const helper = options.helpers ? (await pushAgentImage(phones.registry)).reference : 'none';
   const region = await startRegion({
     controlPlane,
     dir: join(dir, 'region'),
@@ -81,7 +89,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     cloudlet: cloudletName,
     phones: managers,
     dir: join(dir, 'site'),
-    args: ['--lb-image', haproxy.reference, '--lb-udp-image', nginx.reference],
+    args: [
+      ...['--lb-image', haproxy.reference, '--lb-udp-image', nginx.reference],
+      ...['--helper-image', helper],
+    ],
     ...(options.spec ? { spec: options.spec } : {}),
   });
   stack.defer(() => site.stop());
@@ -99,11 +110,17 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 
 function verbsOf({
   kubectl,
-}: EmbeddedControlPlane): Pick<World, 'apply' | 'appInst' | 'waitReady' | 'kubectl'> {
+  kubeconfig,
+}: EmbeddedControlPlane): Pick<World, 'apply' | 'appInst' | 'waitReady' | 'kubectl' | 'cloudlet'> {
   const appInst = async (name: string): Promise<AppInst> =>
     JSON.parse(await kubectl(['get', 'appinst', name, '-o', 'json'])) as AppInst;
   return {
     kubectl: (...args) => kubectl(args),
+    async cloudlet(...args) {
+      const plugin = join(repositoryRoot, 'cli/src/main.ts');
+      const env = { KUBECONFIG: kubeconfig };
+      return (await runCommand(process.execPath, [plugin, ...args], { env })).stdout;
+    },
     async apply(...items) {
       const list = { apiVersion: 'v1', kind: 'List', items };
       await kubectl(['apply', '-f', '-'], { input: JSON.stringify(list) });

@@ -74,6 +74,7 @@ ${of.uri} answers. In another terminal:
   curl ${of.uri}
   kubectl scale appinst ${appInst} --replicas 3
   kubectl patch app ${app} --type merge -p '${patch}'
+  kubectl cloudlet exec ${appInst} -- /web -version
   kubectl cloudlet --help
 
 The logs are in ${of.logs}. The site is Cloudlet ${cloudlet}.
