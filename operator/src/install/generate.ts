@@ -14,7 +14,7 @@ import { flowControlManifests } from './flow-control.ts';
 import type { Manifest } from './manifest.ts';
 import { policyManifests } from './policies.ts';
 import { peopleManifests } from './people.ts';
-import { namespaceManifests, rbacManifests } from './rbac.ts';
+import { constrainedManifests, namespaceManifests, rbacManifests } from './rbac.ts';
 import { wallManifests } from './wall.ts';
 
 const root = new URL('../../../', import.meta.url);
@@ -32,6 +32,7 @@ export function manifestFiles(): ReadonlyMap<string, readonly Manifest[]> {
     [`${directory}/21-policies.yaml`, policyManifests()],
     [`${directory}/30-flow-control.yaml`, flowControlManifests()],
     [`${directory}/40-access.yaml`, accessManifests({ kind: 'pods', targetPort: accessPort })],
+    [`${directory}/constrained/10-impersonation.yaml`, constrainedManifests()],
     [
       `${directory}/processes/40-access.yaml`,
       accessManifests({ kind: 'processes', host: 'localhost', port: accessPort }),

@@ -2,7 +2,8 @@
  * RBAC of the region's processes and of sites, from the declared accesses.
  *
  * Guarantees: a process holds what `accesses.ts` declares and nothing else; no wildcard; nobody but the hub
- * may impersonate, and it only names of `cloudlet-sites`.
+ * may impersonate, and it only names of `cloudlet-sites`; where the API server knows constrained
+ * impersonation, only to patch a status.
  */
 import { namespaces, siteGroup } from '@cloudlet/crds';
 import { tenantRole } from '../controllers/organization/reconcile.ts';
@@ -59,6 +60,34 @@ export function rbacManifests(): readonly Manifest[] {
         subjects: [subjectOf('access')],
       },
     ),
+  ];
+}
+
+/**
+ * In the place of the hub's right to impersonate, for API servers from 1.36 on, which ask for what besides
+ * for whom. (An earlier one knows none of these verbs, and would refuse every report.)
+ */
+export function constrainedManifests(): readonly Manifest[] {
+  const metadata = { name: accountOf('hub'), namespace: namespaces.sites };
+  const name = `${accountOf('hub')}-impersonation`;
+  return [
+    role('Role', metadata, [
+      {
+        group: 'authentication.k8s.io',
+        resources: ['serviceaccounts'],
+        verbs: ['impersonate:serviceaccount'],
+        why: 'status is written as the site',
+      },
+    ]),
+    role(
+      'ClusterRole',
+      { name },
+      siteAccesses.map(({ verbs, ...access }) => ({
+        ...access,
+        verbs: verbs.map((verb) => `impersonate-on:serviceaccount:${verb}`),
+      })),
+    ),
+    binding('ClusterRoleBinding', { name }, 'ClusterRole', subjectOf('hub')),
   ];
 }
 
