@@ -62,7 +62,8 @@ export async function ensureControlPlaneBinaries(
   return built as unknown as ControlPlaneBinaries;
 }
 
-function moduleHash(source: string): string {
+/** Names the folder of what is built of a module: by the content of go.mod and go.sum. */
+export function moduleHash(source: string): string {
   const hash = createHash('sha256');
   for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(source, file)));
   return hash.digest('hex').slice(0, 12);

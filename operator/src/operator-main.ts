@@ -53,6 +53,13 @@ export const operatorFlags = {
     type: 'list',
     description: "More names and addresses for the access server's certificate.",
   },
+  authority: {
+    type: 'string',
+    default: 'own',
+    oneOf: ['own', 'given'],
+    description:
+      "own: makes the region's authority where there is none; given: waits for the Secret cloudlet-authority/cloudlet-ca (tls.crt, tls.key) of another's making, such as cert-manager.",
+  },
   'health-listen': {
     type: 'string',
     default: ':8080',
@@ -99,6 +106,7 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
     secrets: region.clients.secrets,
     clock,
     hosts: hostsOf(flags),
+    authority: flags.authority === 'given' ? 'given' : 'own',
   });
   const name = hostname();
   const events = createEventRecorder({

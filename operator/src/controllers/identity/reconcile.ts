@@ -40,6 +40,8 @@ export interface IdentityOptions {
   readonly clock: Clock;
   /** DNS names and addresses under which hub and access are reached. */
   readonly hosts: Readonly<Record<keyof typeof servingSecrets, readonly string[]>>;
+  /** `given`: somebody else makes and renews it, as a Secret of type kubernetes.io/tls; none is made here. */
+  readonly authority: 'own' | 'given';
 }
 
 export interface RegionIdentity {
@@ -76,6 +78,7 @@ export function createRegionIdentity(options: IdentityOptions): RegionIdentity {
 }
 
 async function ensureAuthority(options: IdentityOptions, signal: AbortSignal): Promise<Authority> {
+  if (options.authority === 'given') return givenAuthority(options, signal);
   const secret = await ensureSecret(options, caSecret, signal, async () => {
     const made = await createAuthority({ now: options.clock.now() });
     return { 'ca.crt': made.certificatePem, 'ca.key': made.keyPem.reveal() };
@@ -83,6 +86,28 @@ async function ensureAuthority(options: IdentityOptions, signal: AbortSignal): P
   return loadAuthority({
     certificatePem: decode(secret.data?.['ca.crt'] ?? ''),
     keyPem: new Secret(decode(secret.data?.['ca.key'] ?? '')),
+  });
+}
+
+/** @throws WaitingError until there is one. */
+async function givenAuthority(
+  { secrets }: IdentityOptions,
+  signal: AbortSignal,
+): Promise<Authority> {
+  const { data } = await secrets
+    .get(caSecret, namespaces.authority, { signal })
+    .catch((error: unknown) => {
+      if (!(error instanceof NotFoundError)) throw error;
+      const wanted = `${namespaces.authority}/${caSecret}`;
+      throw new WaitingError(
+        'Progressing',
+        `waiting for the authority: no Secret ${wanted}`,
+        2_000,
+      );
+    });
+  return loadAuthority({
+    certificatePem: decode(data?.['tls.crt'] ?? ''),
+    keyPem: new Secret(decode(data?.['tls.key'] ?? '')),
   });
 }
 
