@@ -345,6 +345,22 @@ test('a site that leaves removes what it has for itself, but not while instances
   await life.stop();
 });
 
+test('a member that stands by forgets what the acting one removed', async (t) => {
+  const clock = new FakeClock();
+  const life = await Life.start(await aFolder(t), createFakeDriver({ clock, leads: false }), clock);
+  await life.connect([aPlan(), aPlan({ id: 'id-2' })]);
+  await life.agent.remove(aRemoval());
+  await life.pass(2000);
+  await life.agent.forget('id-1');
+  await life.agent.forget('id-2');
+  assert.deepEqual(
+    life.agent.have().map(({ id }) => id),
+    ['id-2'],
+    'what is wanted stays',
+  );
+  await life.stop();
+});
+
 test('without a quorum the last active member reports QuorumLost and changes wait', async (t) => {
   const clock = new FakeClock();
   const driver = createFakeDriver({ clock });

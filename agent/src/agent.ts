@@ -190,7 +190,8 @@ export class Agent implements TunnelHandler {
 
   async forget(id: string): Promise<void> {
     const { store } = this.#options;
-    if (!store.desired.records.get(id)?.removed) return; // wanted again since
+    // The member that acts removed it; where this one stands by it has the order alone.
+    if (!store.desired.records.get(id)?.removal) return; // wanted again since
     this.#reconciler.drop(id);
     await store.desired.forget(id);
     await store.checkpoints.drop(id);
@@ -218,7 +219,7 @@ export class Agent implements TunnelHandler {
 
   async leave(): Promise<void> {
     const { driver, store, logger } = this.#options;
-    const kept = [...store.desired.records.values()].filter(({ removed }) => !removed);
+    const kept = [...store.desired.records.values()].filter(({ removal }) => !removal);
     if (kept.length > 0)
       throw new TerminalError('InUse', `${kept.length} instances are still at the site`);
     await driver.leave?.(AbortSignal.timeout(leaveMs));
