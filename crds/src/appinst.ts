@@ -209,6 +209,7 @@ export const appInstStatus = z.object({
         .max(253)
         .optional()
         .describe('The revision whose roll-out failed; it is not tried again.'),
+      failedMessage: z.string().max(1024).optional().describe('Why that roll-out failed.'),
       secret: z
         .string()
         .max(253)

@@ -138,8 +138,7 @@ const cases: readonly (readonly [string, Result, readonly string[]])[] = [
   [
     'was rolled back',
     result({
-      rollout: { ...rollout, lastHealthy: 'web-1', failed: 'web-2' },
-      failure: 'no image',
+      rollout: { ...rollout, lastHealthy: 'web-1', failed: 'web-2', failedMessage: 'no image' },
       status: report([deployed, healthy]),
     }),
     ['True', 'RolledBack', 'Revision web-2 failed (no image); web-1 runs.'],

@@ -51,8 +51,6 @@ export interface Result {
       }
     | undefined;
   readonly rollout?: Rollout | undefined;
-  /** Why the last roll-out failed. */
-  readonly failure?: string | undefined;
   /** It is being deleted: what it had stays on record, and this says what is waited for. */
   readonly removal?: { readonly reason: string; readonly message: string } | undefined;
 }
@@ -176,7 +174,7 @@ function updateVerdict(rollout: Rollout): Verdict {
 
 /** The summary that everybody reads. */
 export function readyVerdict(result: Result): Verdict {
-  const { appInst, placed, refusal, failure, rollout } = result;
+  const { appInst, placed, refusal, rollout } = result;
   if (!placed) {
     return refusal
       ? ready('False', refusal.reason, refusal.message)
@@ -200,14 +198,13 @@ export function readyVerdict(result: Result): Verdict {
     );
   if (appInst.spec.powerState === 'Off')
     return ready('False', appInstReasons.PoweredOff, 'It is switched off: spec.powerState is Off.');
-  return runningVerdict(appInst, state, rollout, failure);
+  return runningVerdict(appInst, state, rollout);
 }
 
 function runningVerdict(
   appInst: AppInst,
   state: 'older' | 'current',
   rollout: Rollout | undefined,
-  failure: string | undefined,
 ): Verdict {
   const deployed = conditionOf(appInst, 'Deployed');
   const healthy = conditionOf(appInst, 'Healthy');
@@ -224,12 +221,11 @@ function runningVerdict(
       healthy?.reason ?? appInstReasons.Starting,
       healthy?.message ?? 'The site has not said that it is healthy.',
     );
-  if (rollout?.failed !== undefined)
-    return ready(
-      'True',
-      appInstReasons.RolledBack,
-      `Revision ${rollout.failed} failed${failure === undefined ? '' : ` (${failure})`}; ${rollout.revision} runs.`,
-    );
+  if (rollout?.failed !== undefined) {
+    const why = rollout.failedMessage === undefined ? '' : ` (${rollout.failedMessage})`;
+    const message = `Revision ${rollout.failed} failed${why}; ${rollout.revision} runs.`;
+    return ready('True', appInstReasons.RolledBack, message);
+  }
   if (appInst.spec.suspend)
     return ready('True', appInstReasons.Suspended, 'It runs, and is left as it is.');
   if (state === 'older' || deployed?.status !== 'True')

@@ -205,7 +205,7 @@ function ledgerRequest(observed: Observed, chosen: Chosen): PlaceRequest {
   const { site, spec, pin, resources } = chosen;
   const { metadata } = appInst;
   const cluster = site.cluster && clusterName(site.cluster);
-  const { available: _a, lastHealthy: _l, failed: _f, ...inputs } = pin;
+  const { available: _a, lastHealthy: _l, failed: _f, failedMessage: _m, ...inputs } = pin;
   return {
     id,
     namespace: metadata.namespace ?? '',

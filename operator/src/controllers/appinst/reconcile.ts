@@ -63,7 +63,7 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
 
 /** What the status is made of. */
 function resultOf(observed: Observed, decision: Decision, allocation: Allocation): Result {
-  const { appInst, id, now, verdict } = observed;
+  const { appInst, id, now } = observed;
   const refusal = decision.kind === 'Refused' ? decision.problem : allocation.refusal;
   const placed = allocation.holding && {
     cloudlet: allocation.holding.cloudlet,
@@ -78,7 +78,6 @@ function resultOf(observed: Observed, decision: Decision, allocation: Allocation
     refusal,
     placed,
     rollout: rolloutOf(observed, decision, allocation),
-    failure: verdict.kind === 'Failed' ? verdict.message : undefined,
   };
 }
 

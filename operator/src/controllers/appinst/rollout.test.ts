@@ -107,7 +107,7 @@ for (const [title, actual, expected] of verdicts)
   test(`${title} is ${expected.kind}`, () => assert.deepEqual(actual, expected));
 
 const underway: RolloutVerdict = { kind: 'Underway' };
-const failed: RolloutVerdict = { kind: 'Failed', message: '' };
+const failed: RolloutVerdict = { kind: 'Failed', message: 'no image' };
 const choose = (
   current: string,
   previous: Partial<Rollout> | undefined,
@@ -133,16 +133,16 @@ for (const [title, actual, expected] of [
   [
     'a failed one returns to the last healthy one',
     choose('web-2', { lastHealthy: 'web-1' }, failed),
-    { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2' },
+    { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2', failedMessage: 'no image' },
   ],
   [
-    'a failed one is not tried again',
+    'a failed one is not tried again, and why it failed stays known',
     choose(
       'web-2',
-      { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2' },
+      { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2', failedMessage: 'no image' },
       { kind: 'Healthy' },
     ),
-    { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2' },
+    { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2', failedMessage: 'no image' },
   ],
   [
     'after a failed one the next is tried',
@@ -176,7 +176,7 @@ for (const [title, actual, expected] of [
   [
     'manual returns from what failed',
     choose('web-2', { lastHealthy: 'web-1' }, failed, { ...manual, rolloutRevision: 'web-2' }),
-    { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2' },
+    { revision: 'web-1', lastHealthy: 'web-1', failed: 'web-2', failedMessage: 'no image' },
   ],
 ] as const)
   test(`revision: ${title}`, () => assert.deepEqual(actual, expected));

@@ -26,6 +26,8 @@ const permanentReasons: readonly string[] = [
 ];
 
 const defaultTimeoutMs = 5 * 60_000;
+/** Bound of `rollout.failedMessage`. */
+const maxMessage = 1024;
 
 /** Whether the site's report is about this object, and about the plan that is rolled out now. */
 export function reportState(
@@ -78,6 +80,8 @@ export interface RolloutChoice {
   readonly available?: string;
   readonly lastHealthy?: string;
   readonly failed?: string;
+  /** Why it failed. */
+  readonly failedMessage?: string;
 }
 
 /** The revision to run now. */
@@ -86,13 +90,14 @@ export function chooseRevision({ appInst, current, verdict }: ChoiceInput): Roll
   const previous = appInst.status?.rollout;
   const lastHealthy = verdict.kind === 'Healthy' ? previous?.revision : previous?.lastHealthy;
   const wanted = mode === 'Manual' ? (named ?? pinnedByPerson(previous) ?? current) : current;
-  const failed = failedRevision(previous, lastHealthy, verdict);
+  const { failed, failedMessage } = failureOf(previous, lastHealthy, verdict);
   const isRefused = failed === wanted && lastHealthy !== undefined && lastHealthy !== wanted;
   return {
     revision: isRefused ? lastHealthy : wanted,
     ...(mode === 'Manual' && current !== wanted ? { available: current } : {}),
     ...(lastHealthy === undefined ? {} : { lastHealthy }),
     ...(failed !== undefined && isRefused ? { failed } : {}),
+    ...(failedMessage !== undefined && isRefused ? { failedMessage } : {}),
   };
 }
 
@@ -100,14 +105,15 @@ export function chooseRevision({ appInst, current, verdict }: ChoiceInput): Roll
 const pinnedByPerson = (previous: Rollout | undefined): string | undefined =>
   previous?.failed ?? previous?.revision;
 
-function failedRevision(
+/** What failed last, and why: kept with the roll-out, because the site's report of it is soon replaced. */
+function failureOf(
   previous: Rollout | undefined,
   lastHealthy: string | undefined,
   verdict: RolloutVerdict,
-): string | undefined {
-  if (!previous) return undefined;
-  const hasFailed = verdict.kind === 'Failed' && previous.revision !== lastHealthy;
-  return hasFailed ? previous.revision : previous.failed;
+): Pick<Rollout, 'failed' | 'failedMessage'> {
+  if (!previous) return {};
+  if (verdict.kind !== 'Failed' || previous.revision === lastHealthy) return previous;
+  return { failed: previous.revision, failedMessage: verdict.message.slice(0, maxMessage) };
 }
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
