@@ -20,6 +20,7 @@ import {
   systemClock,
 } from '../base/index.ts';
 import { listAll } from './client.ts';
+import { Interner } from './interning.ts';
 import { keyOf, resourcePath } from './paths.ts';
 import { Store } from './store.ts';
 import { type WatchEvent, watch } from './watch.ts';
@@ -67,6 +68,7 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
   readonly #client: KubernetesClient;
   readonly #options: InformerOptions<T> & InformerTuning;
   readonly #store: Store<T>;
+  readonly #interner = new Interner();
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #handlers = new Set<(event: CacheEvent<T>) => void>();
@@ -172,7 +174,9 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
       { labelSelector, fieldSelector },
     );
     signal.throwIfAborted();
-    this.#publish(this.#store.swap(transform ? items.map(transform) : items));
+    const kept = transform ? items.map(transform) : items;
+    for (const item of kept) this.#interner.share(item);
+    this.#publish(this.#store.swap(kept));
     this.#progress(resourceVersion);
     if (!this.#hasSynced) {
       this.#hasSynced = true;
@@ -203,7 +207,7 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
   #take(event: WatchEvent<T>): void {
     const version = event.object.metadata.resourceVersion;
     if (event.type !== 'BOOKMARK') {
-      const object = this.#options.transform?.(event.object) ?? event.object;
+      const object = this.#interner.share(this.#options.transform?.(event.object) ?? event.object);
       this.#publish(
         event.type === 'DELETED'
           ? this.#store.remove(keyOf(object), object)

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { test } from 'node:test';
+import { Interner } from './interning.ts';
+
+const text = (i: number): string =>
+  JSON.stringify({
+    metadata: { name: `inst-${i}`, resourceVersion: String(i), labels: {} },
+    status: {
+      conditions: ['Ready', 'Accepted', 'Placed', 'Deployed'].map((type) => ({
+        type,
+        status: 'True',
+        reason: `${type}BecauseAllIsWell`,
+        message: `${type}: the spec can be carried out, and was carried out.`,
+        lastTransitionTime: '2026-01-01T00:00:00Z',
+      })),
+      ports: [{ name: 'http', publicPort: 8080 + i, ready: true, node: null }],
+    },
+  });
+
+test('a shared object is what it was', () => {
+  const interner = new Interner();
+  const shared = interner.share(JSON.parse(text(1)) as object);
+  assert.deepEqual(shared, JSON.parse(text(1)));
+  assert.deepEqual(interner.share(JSON.parse(text(2)) as object), JSON.parse(text(2)));
+});
+
+test('unique strings do not fill the memory', () => {
+  const interner = new Interner();
+  for (let i = 0; i < 20_000; i++) interner.text(`unique-${i}`);
+  assert.ok(interner.size <= 4_096, `${interner.size} strings`);
+  const long = 'x'.repeat(10_000);
+  const before = interner.size;
+  assert.equal(interner.text(long), long);
+  assert.equal(interner.size, before, 'a long string is not kept');
+});
+
+test('objects that say the same take a good part less memory', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const heapOf = (make: (i: number) => unknown): number => {
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    const kept = Array.from({ length: 5_000 }, (_, i) => make(i));
+    collect();
+    const after = process.memoryUsage().heapUsed;
+    assert.equal(kept.length, 5_000);
+    return after - before;
+  };
+  const plain = heapOf((i) => JSON.parse(text(i)));
+  const interner = new Interner();
+  const shared = heapOf((i) => interner.share(JSON.parse(text(i)) as object));
+  assert.ok(shared < plain * 0.75, `${shared} bytes instead of ${plain}`);
+});
