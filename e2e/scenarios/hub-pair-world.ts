@@ -19,7 +19,7 @@ import {
 } from '@cloudlet/crds';
 import { createFakeDriver, FakePlatform } from '@cloudlet/drivers/fake';
 import { type Lease, leaseType, resourceTypes, siteLeaseName } from '@cloudlet/operator';
-import { parseFlags, silentLogger, systemClock } from '@cloudlet/runtime/base';
+import { type Logger, parseFlags, silentLogger, systemClock } from '@cloudlet/runtime/base';
 import {
   createClient,
   createInformer,
@@ -117,18 +117,19 @@ export async function openPairWorld(siteNames: readonly string[]): Promise<PairW
 }
 
 /** The agent as its process runs it, on a platform in memory. */
-async function startFakeAgent(
+export async function startFakeAgent(
   stateDir: string,
   joined: string,
   platform: FakePlatform,
   signal: AbortSignal,
+  logger: Logger = silentLogger,
 ): Promise<void> {
   const joinFile = `${stateDir}.join`;
   writeFileSync(joinFile, joined, { mode: 0o600 });
   const argv = ['--state-dir', stateDir, '--join-file', joinFile, '--driver', 'fake'];
   const { flags } = parseFlags(agentFlags, [...argv, '--health-address', 'off']);
   await runAgent({
-    ...{ flags, proxy: undefined, logger: silentLogger, signal },
+    ...{ flags, proxy: undefined, logger, signal },
     load: async (_flags, clock) => createFakeDriver({ clock, platform }),
   });
 }
