@@ -3,9 +3,10 @@
  *
  * Guarantees: a key is with one worker at a time; what `reconcile` throws never ends the controller, and
  * `policyOf` alone decides whether and when the key comes back; a reconcile that outlives its time is told by
- * its signal, and its key stays with it until it really ends; objects of a list come at low priority, changes
- * at a higher one, and a key keeps its priority when it comes back; every object that is watched is looked at
- * again once in `resyncMs`, spread out by its key. It knows no kind and no event types.
+ * its signal, and its key stays with it until it really ends; objects of a list, and what a change concerns
+ * by the dozen, come at low priority, other changes at a higher one, and a key keeps its priority when it
+ * comes back; every object that is watched is looked at again once in `resyncMs`, spread out by its key. It
+ * knows no kind and no event types.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Registry } from 'prom-client';
@@ -50,6 +51,8 @@ const defaultTimeoutMs = 2 * 60_000;
 const resyncSlices = 20;
 /** So many reconciles of a worker follow each other, a few milliseconds, before the event loop has its turn. */
 const mostInARow = 128;
+/** A change that concerns more keys than this must not keep others' changes waiting. */
+const mostFresh = 32;
 
 export function createController(
   options: ControllerOptions,
@@ -91,11 +94,12 @@ class QueueController implements Controller {
   ): void {
     informer.subscribe((event) => {
       const initial = event.type !== 'Deleted' && event.initial;
-      const priority = initial ? priorities.low : priorities.fresh;
       // What an object pointed at before a change has lost it, and wants to know.
       const before = event.type === 'Updated' ? keysOf(event.old, event) : [];
-      for (const key of new Set([...keysOf(event.object, event), ...before]))
-        this.enqueue(key, { priority });
+      const keys = new Set([...keysOf(event.object, event), ...before]);
+      const isFlood = initial || keys.size > mostFresh;
+      for (const key of keys)
+        this.enqueue(key, { priority: isFlood ? priorities.low : priorities.fresh });
     });
     this.#sources.push(function* () {
       for (const object of informer.cache.list())

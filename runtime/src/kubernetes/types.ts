@@ -208,7 +208,10 @@ export const priorities = { fresh: 0, low: -100 } as const;
 
 export interface Controller {
   readonly name: string;
-  /** Events of the informer lead to keys. Objects of the first list come at low priority. */
+  /**
+   * Events of the informer lead to keys. Objects of the first list come at low priority, and so do the keys of
+   * an event that leads to many.
+   */
   watches<T extends KubernetesObject>(
     informer: Informer<T>,
     keysOf: (object: T, event: CacheEvent<T>) => readonly ObjectKey[],
