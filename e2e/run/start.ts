@@ -151,20 +151,25 @@ async function startProduct(
   { progress, cleanup, signal }: CommandContext,
   { dir, controlPlane, phones }: Bed,
 ): Promise<void> {
-  const region = await startRegion({
-    controlPlane,
-    dir: join(dir, 'region'),
-    host: phones.hostIp,
-    // A cluster elsewhere cannot reach an access server on this machine.
-    access: controlPlane.provider === 'embedded',
-    progress,
-  });
-  cleanup.defer(() => region.stop());
+  const regionStarts = async (): Promise<void> => {
+    const region = await startRegion({
+      controlPlane,
+      dir: join(dir, 'region'),
+      host: phones.hostIp,
+      // A cluster elsewhere cannot reach an access server on this machine.
+      access: controlPlane.provider === 'embedded',
+      progress,
+    });
+    cleanup.defer(() => region.stop());
+  };
+  const [loadBalancer, helper] = await Promise.all([
+    pushHaproxyImage(phones.registry, { progress }),
+    pushAgentImage(phones.registry, { progress }),
+    regionStarts(),
+  ]);
   signal.throwIfAborted();
   const isBorrowed = controlPlane.provider === 'context';
   if (isBorrowed) cleanup.defer(() => removeObjects(controlPlane));
-  const loadBalancer = await pushHaproxyImage(phones.registry, { progress });
-  const helper = await pushAgentImage(phones.registry, { progress });
   const site = await startSite({
     controlPlane,
     cloudlet: demo.cloudlet,
