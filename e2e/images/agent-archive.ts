@@ -86,7 +86,7 @@ async function addNode(
       copy(join(unpacked, path), `licenses/${basename(dirname(path))}.txt`);
     else if (name === 'node' && path.endsWith('bin/node'))
       copy(join(unpacked, path), 'bin/node', 0o755);
-    else if (/^(lib|usr\/lib)\/[^/]+\/[^/]+\.so\.[\d.]+$/.test(path))
+    else if (/^(lib|usr\/lib)\/[^/]+\/[^/]+\.so\.\d+$/.test(path))
       copy(join(unpacked, path), `lib/${name}`, name.startsWith('ld-') ? 0o755 : 0o644);
   }
 }

@@ -8,7 +8,9 @@ import { basename, join } from 'node:path';
 import { before, test } from 'node:test';
 import { describeError } from '@cloudlet/runtime/base';
 import { parseAllDocuments } from 'yaml';
+import { alerts, dashboardQueries } from '@cloudlet/charts';
 import { repositoryRoot } from '../testbed/index.ts';
+import { promqlMistakes } from '../testbed/promql/promql.ts';
 import { type Helm, helmOf, helmUnavailable } from '../testbed/helm/helm.ts';
 import { foreignCrds, kubernetesModules } from '../testbed/helm/foreign.ts';
 import {
@@ -101,6 +103,13 @@ test('the check against schemas finds what is wrong', { skip }, (t) => {
     .get('1.36')
     ?.check({ ...route, metadata: { name: 'a' }, spec } as Manifested);
   assert.match(told?.join('\n') ?? '', /backendRefs\[0\]\.name: is missing/);
+});
+
+test('Prometheus takes every expression of the alerts and the dashboard', { skip }, async () => {
+  const ours = [...alerts.map(({ expr }) => expr), ...dashboardQueries];
+  assert.deepEqual(await promqlMistakes(ours), []);
+  const [told] = await promqlMistakes(['sum by (rate(up[5m]))']);
+  assert.match(told ?? '', /parse error/);
 });
 
 /** Without what Helm's labels add; a list of labels that is empty is none. */

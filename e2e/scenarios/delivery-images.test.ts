@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runCommand } from '@cloudlet/runtime/base';
 import { packAgent } from '../images/agent-archive.ts';
-import { ownArchitecture, sizesOf } from '../images/oci.ts';
+import { ownArchitecture, sizesOf, writeArchive } from '../images/oci.ts';
 import {
   billOf,
   type Bundle,
@@ -159,5 +159,32 @@ test(
       }
       await engine.docker(['rmi', tag]);
     }
+  },
+);
+
+test(
+  'the archive of an image is loaded by an engine, and runs confined',
+  { skip, timeout: 600_000 },
+  async (t) => {
+    const phones = await phonesForTest({ count: 1, prefix: 'dphone', net: '10.79.6' });
+    const engine = phones.phones[0]!;
+    t.after(async () => {
+      await engine.docker(['rmi', '--force', image.name]);
+      await phones.stop();
+    });
+    const image = await productImage(agent, ownArchitecture);
+    const file = join(folder, 'agent.tar');
+    const digest = await writeArchive([image], file);
+    assert.match(digest, /^sha256:[0-9a-f]{64}$/);
+    await engine.docker(['load', '--quiet', '--input', file], { timeoutMs: 120_000 });
+    const confined = ['--read-only', '--cap-drop', 'ALL', '--network', 'none'];
+    const state = ['--volume', '/var/lib/cloudlet-agent'];
+    const run = ['run', '--rm', ...confined, ...state, image.name];
+    assert.equal(await engine.docker([...run, '--version'], { timeoutMs: 60_000 }), `${version}\n`);
+    // It may write where its state goes, and gets as far as asking for its join.
+    await assert.rejects(
+      engine.docker([...run, '--driver', 'fake'], { timeoutMs: 60_000 }),
+      /has not joined a region/,
+    );
   },
 );
