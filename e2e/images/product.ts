@@ -89,7 +89,7 @@ export async function nodeImage(
 
 /** Where each product's code lies in its image, and how it starts: as in the Dockerfiles. */
 const starts: Readonly<Record<Product, readonly string[]>> = {
-  operator: ['node', '/app/cloudlet.mjs'],
+  operator: ['node', '--max-semi-space-size=8', '/app/cloudlet.mjs'],
   agent: ['node', '/app/agent.mjs'],
 };
 

@@ -11,11 +11,11 @@ import { cloudletsReady, connections, withoutRestarts } from './phase-faults.ts'
 import { inParallel } from './watching.ts';
 
 /**
- * A certificate lives from an hour before it was issued. One that lives 90 minutes in all is renewed 30 to 33
- * minutes before its end; issued half an hour ago less a little, that is within the next three minutes.
+ * A certificate lives from an hour before it was issued. One of 90 minutes in all is renewed 30 to 33 minutes
+ * before its end; issued five minutes from now, that is in two to five minutes.
  */
 const lifeDays = 0.5 / 24;
-const agoMs = 3 * 60_000;
+const aheadMs = 5 * 60_000;
 const rollDeadlineMs = 900_000;
 
 /** Every site gets a certificate that is due, and renews it in its own time; then it moves to the new one. */
@@ -28,7 +28,7 @@ export function certificates(bed: ScaleBed): Promise<PhaseResult> {
       const cloudlet = hollow.cloudlets.cache.get(name);
       const setup = hollow.setups.get(name);
       expect(cloudlet && setup, `no Cloudlet ${name}`);
-      const now = Date.now() - agoMs;
+      const now = Date.now() + aheadMs;
       await mintCertificate({ authority, cloudlet, folder: setup.folder, now, days: lifeDays });
       old.set(name, await certificateOf(setup.folder));
     });

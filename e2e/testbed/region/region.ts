@@ -214,6 +214,7 @@ async function processOf(
     name,
     command: process.execPath,
     args: [
+      '--max-semi-space-size=8', // as its image starts it
       options.entry ?? join(repositoryRoot, 'operator', 'src', 'main.ts'),
       kind,
       ...['--kubeconfig', kubeconfig, '--health-listen', `127.0.0.1:${port}`],
