@@ -34,7 +34,7 @@ function hostPathOf({ Type, Source, VolumeOptions }: Mount): readonly string[] {
   if (Type === 'bind') return [posix.resolve('/', Source ?? '')];
   const { Name = 'local', Options = {} } = VolumeOptions?.DriverConfig ?? {};
   if (Type !== 'volume' || Name !== 'local' || Object.keys(Options ?? {}).length === 0) return [];
-  const { device = '', type = '', o = '' } = Options as Readonly<Record<string, string>>;
+  const { device = '', type = '', o = '' } = Options;
   const flags = o.split(',').map((flag) => flag.trim());
   const isLocal = flags.some((flag) => local.includes(flag));
   if (foreign.includes(type) && !isLocal && !device.startsWith('/')) return [];
