@@ -31,10 +31,10 @@ export interface BenchResult {
 export interface Bench {
   readonly prefix: string;
   readonly needs: readonly BenchNeed[];
-  /** Runs only where `--only` names it: it takes long. */
-  readonly whenAsked?: boolean;
   /** Its figures are keys as they are; the prefix only chooses it. */
   readonly isNamedInFull?: boolean;
+  /** Runs only where `--only` names it: it takes long. */
+  readonly whenAsked?: boolean;
   run(context: BenchContext): Promise<BenchResult>;
 }
 

@@ -83,9 +83,8 @@ async function findBenches(only: readonly string[]): Promise<Bench[]> {
     if (!module.bench) throw new TerminalError('InvalidBench', `${file} exports no bench`);
     benches.push(module.bench);
   }
-  const chosen = benches.filter(
-    ({ prefix, whenAsked }) =>
-      only.length === 0 ? whenAsked !== true : only.some((part) => prefix.startsWith(part)),
+  const chosen = benches.filter(({ prefix, whenAsked }) =>
+    only.length === 0 ? whenAsked !== true : only.some((part) => prefix.startsWith(part)),
   );
   if (chosen.length === 0) {
     throw new TerminalError('NoBench', `no bench's prefix starts with ${only.join(' or ')}`);
