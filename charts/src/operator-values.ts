@@ -93,6 +93,11 @@ export const operatorValues = section('Values of the chart cloudlet-operator.', 
   roles: section('ClusterRoles for people.', {
     enabled: flag('Whether they are made.', true),
   }),
+  constrainedImpersonation: section('The right of the hub to write reports as a site.', {
+    enabled: flag(
+      'Whether it is bound to patching a status, which Kubernetes knows from 1.36 on; earlier ones would refuse every report.',
+    ),
+  }),
   flowControl: section('Shares of the API server, so that sites cannot crowd out people.', {
     enabled: flag('Whether they are made.', true),
   }),

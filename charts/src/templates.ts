@@ -11,6 +11,7 @@ import {
   accessManifests,
   accessPort,
   accountOf,
+  constrainedManifests,
   flowControlManifests,
   type Manifest,
   namespaceManifests,
@@ -47,7 +48,7 @@ export function generatedTemplates(): readonly TemplateFile[] {
     { name: 'crds.yaml', content: guarded('.Values.crds.enabled', templateOf(crds().map(kept))) },
     { name: 'namespaces.yaml', content: namespacesTemplate() },
     always('accounts.yaml', accounts),
-    always('rbac.yaml', rbacManifests()),
+    { name: 'rbac.yaml', content: rbacTemplate() },
     when('.Values.roles.enabled', 'roles.yaml', peopleManifests()),
     always('wall.yaml', wallManifests()),
     always('policies.yaml', policyManifests()),
@@ -81,6 +82,20 @@ function namespacesTemplate(): string {
   const others = all.filter(({ metadata }) => metadata.name !== namespaces.system);
   const system = guarded(`ne .Release.Namespace "${namespaces.system}"`, templateOf(own.map(kept)));
   return `${system}---\n${templateOf(others.map(kept))}`;
+}
+
+/** What constrained impersonation takes the place of is there without it. */
+function rbacTemplate(): string {
+  const keyOf = ({ kind, metadata }: Manifest): string =>
+    `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+  const constrained = constrainedManifests();
+  const replaced = new Set(constrained.map(keyOf));
+  const isReplaced = (manifest: Manifest): boolean => replaced.has(keyOf(manifest));
+  const all = rbacManifests();
+  const always = templateOf(all.filter((each) => !isReplaced(each)));
+  const plain = templateOf(all.filter(isReplaced));
+  const either = `{{- if .Values.constrainedImpersonation.enabled }}\n${templateOf(constrained)}{{- else }}\n${plain}{{- end }}\n`;
+  return `${always}---\n${either}`;
 }
 
 const guarded = (condition: string, content: string): string =>

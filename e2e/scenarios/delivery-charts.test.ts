@@ -134,33 +134,38 @@ function bare(object: Manifested): object {
 const keyOf = ({ kind, metadata }: Manifested): string =>
   `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
 
-test(
-  'the chart grants and refuses what the manifests do, no more and no less',
-  { skip },
-  async () => {
-    const files = globSync(['crds/manifests/*.yaml', 'operator/manifests/*.yaml'], {
-      cwd: repositoryRoot,
-    });
-    const declared = files.flatMap((file) =>
-      parsed(readFileSync(join(repositoryRoot, file), 'utf8')),
-    );
-    const values = join(chartPath('cloudlet-operator'), 'ci/default-values.yaml');
-    const rendered = new Map(
-      (await render('cloudlet-operator', values)).map((each) => [keyOf(each), each]),
-    );
-    for (const object of declared) {
-      const found = rendered.get(keyOf(object));
-      assert.ok(found, `the chart lacks ${keyOf(object)}`);
-      assert.deepEqual(bare(found), bare(object), keyOf(object));
-    }
-    const rights = /^(ClusterRole|Role|ClusterRoleBinding|RoleBinding|ValidatingAdmission)/;
-    const names = new Set(declared.map(keyOf));
-    assert.deepEqual(
-      [...rendered.keys()].filter((key) => rights.test(key) && !names.has(key)),
-      [],
-    );
-  },
-);
+/** The objects of files of the repository by kind and name; of two alike the later takes the place. */
+function declaredIn(...patterns: string[]): Map<string, Manifested> {
+  const files = patterns.flatMap((pattern) => globSync(pattern, { cwd: repositoryRoot }).sort());
+  const objects = files.flatMap((file) => parsed(readFileSync(join(repositoryRoot, file), 'utf8')));
+  return new Map(objects.map((object) => [keyOf(object), object]));
+}
+
+const plain = ['crds/manifests/*.yaml', 'operator/manifests/*.yaml'];
+const constrained = [...plain, 'operator/manifests/constrained/*.yaml'];
+for (const [file, declared] of [
+  ['default-values.yaml', declaredIn(...plain)],
+  ['everything-values.yaml', declaredIn(...constrained)],
+] as const)
+  test(
+    `with ${file} the chart grants what the manifests do, no more and no less`,
+    { skip },
+    async () => {
+      const values = join(chartPath('cloudlet-operator'), 'ci', file);
+      const objects = await render('cloudlet-operator', values);
+      const rendered = new Map(objects.map((each) => [keyOf(each), each]));
+      for (const [key, object] of declared) {
+        const found = rendered.get(key);
+        assert.ok(found, `the chart lacks ${key}`);
+        assert.deepEqual(bare(found), bare(object), key);
+      }
+      const rights = /^(ClusterRole|Role|ClusterRoleBinding|RoleBinding|ValidatingAdmission)/;
+      assert.deepEqual(
+        [...rendered.keys()].filter((key) => rights.test(key) && !declared.has(key)),
+        [],
+      );
+    },
+  );
 
 test(
   'kinds and namespaces stay on an uninstall unless the values say otherwise',

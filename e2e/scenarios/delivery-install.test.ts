@@ -74,6 +74,9 @@ step('helm install brings up all objects, and their pods are restricted', async 
   await kubectl(['label', 'namespace', system, label]);
   for (const name of ['operator', 'hub', 'access'])
     await admit(await region.podOf(`deployment/cloudlet-${name}`), system);
+  const hooks = await region.helm(['get', 'hooks', 'region', '--namespace', system]);
+  assert.match(hooks, /helm\.sh\/hook: test/);
+  await kubectl(['create', '--dry-run=server', '-f', '-'], { input: hooks });
   const root = structuredClone(await region.podOf('deployment/cloudlet-hub'));
   Object.assign(root.spec, { securityContext: { runAsUser: 0 } });
   await assert.rejects(admit(root, system), /violates PodSecurity "restricted/);

@@ -6,5 +6,5 @@ export { flowControlManifests } from './flow-control.ts';
 export { type Manifest, manifest } from './manifest.ts';
 export { policyManifests } from './policies.ts';
 export { developerRoles, peopleManifests } from './people.ts';
-export { namespaceManifests, rbacManifests } from './rbac.ts';
+export { constrainedManifests, namespaceManifests, rbacManifests } from './rbac.ts';
 export { wallManifests } from './wall.ts';
