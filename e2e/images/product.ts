@@ -90,7 +90,7 @@ export async function nodeImage(
 /** Where each product's code lies in its image, and how it starts: as in the Dockerfiles. */
 const starts: Readonly<Record<Product, readonly string[]>> = {
   operator: ['node', '--max-semi-space-size=8', '/app/cloudlet.mjs'],
-  agent: ['node', '/app/agent.mjs'],
+  agent: ['node', '--max-semi-space-size=1', '/app/agent.mjs'],
 };
 
 export async function productImage(

@@ -98,7 +98,7 @@ async function processOf(request: ProcessRequest): Promise<InstalledProcess> {
   const component = componentOf({
     name,
     command: process.execPath,
-    args: [entry, ...args, ...local, ...more],
+    args: ['--max-semi-space-size=8', entry, ...args, ...local, ...more], // as the image does
     logFile: join(dir, `${name}.log`),
     ready: async (signal) => {
       const response = await fetch(`${health}/readyz`, { signal });
