@@ -119,6 +119,7 @@ export class RegionBackend implements HubBackend {
       link,
       idsOf: () => region.idsOf(cloudlet),
       orderOf: (id) => this.#orderOf(cloudlet, id),
+      isOnRecord: (id, sequence) => this.#removals.isOnRecord(cloudlet, id, sequence),
       onRemoved: (id, sequence) => void this.#recordRemoval(link, id, sequence),
       onAhead: (id) => this.#ahead(cloudlet, id),
       onSent: (kind) => metrics.orders.inc({ kind }),

@@ -15,12 +15,18 @@ const maxListed = 1000;
 
 export class Removals {
   readonly #leases: SiteLeases;
-  readonly #region: Pick<Region, 'ledger'>;
+  readonly #region: Pick<Region, 'ledger' | 'siteLease'>;
   readonly #pending = new Map<string, Map<string, number>>();
 
-  constructor(leases: SiteLeases, region: Pick<Region, 'ledger'>) {
+  constructor(leases: SiteLeases, region: Pick<Region, 'ledger' | 'siteLease'>) {
     this.#leases = leases;
     this.#region = region;
+  }
+
+  /** Whether the Lease holds it, or a later one, as far as this replica knows. */
+  isOnRecord(site: string, id: string, sequence: number): boolean {
+    const lease = this.#region.siteLease(site);
+    return lease !== undefined && isListed(removedOf(lease), id, sequence);
   }
 
   /**
@@ -30,18 +36,18 @@ export class Removals {
   async record(site: string, id: string, sequence: number): Promise<boolean> {
     const pending = this.#pending.get(site) ?? new Map<string, number>();
     this.#pending.set(site, pending.set(id, sequence));
-    let isListed = false;
+    let hasRoom = false;
     try {
       await this.#leases.edit(site, (lease) => {
         const listed = this.#listed(site, removedOf(lease));
-        isListed = listed.some((item) => item.id === id && item.sequence >= sequence);
+        hasRoom = isListed(listed, id, sequence);
         return changeOf(removedOf(lease), listed);
       });
     } finally {
       pending.delete(id); // what failed is reported again
       if (pending.size === 0) this.#pending.delete(site);
     }
-    return isListed;
+    return hasRoom;
   }
 
   #listed(site: string, before: readonly RemovedItem[]): readonly RemovedItem[] {
@@ -55,6 +61,9 @@ export class Removals {
       .map(([id, sequence]) => ({ id, sequence }));
   }
 }
+
+const isListed = (items: readonly RemovedItem[], id: string, sequence: number): boolean =>
+  items.some((item) => item.id === id && item.sequence >= sequence);
 
 function changeOf(
   before: readonly RemovedItem[],

@@ -8,7 +8,7 @@ import { createHubMetrics } from './metrics.ts';
 import { Removals } from './removals.ts';
 import { failure, scriptedServer } from './scripted-server.ts';
 import { SiteLeases } from './site-leases.ts';
-import { aLedger, aTombstone, otherFingerprint } from './testing.ts';
+import { aLease, aLedger, aTombstone, otherFingerprint } from './testing.ts';
 import { WaitingKeys } from './waiting-keys.ts';
 
 interface Patch {
@@ -119,12 +119,25 @@ test('removals that are confirmed together cost one or two writes, and go with t
   await using _ = server;
   const ids = Array.from({ length: 50 }, (_value, index) => `id-${index}`);
   let tombstones = ids.map((id) => aTombstone({ id, sequence: 4 }));
-  const removals = new Removals(leases, { ledger: () => aLedger({ tombstones }) });
+  const removals = new Removals(leases, {
+    ledger: () => aLedger({ tombstones }),
+    siteLease: () => {
+      const lease = aLease();
+      const text = annotation(leaseAnnotations.removed) ?? '[]';
+      const annotations = { [leaseAnnotations.removed]: text };
+      return { ...lease, metadata: { ...lease.metadata, annotations } };
+    },
+  });
+  assert.equal(removals.isOnRecord('north', 'id-0', 4), false);
   const recorded = await Promise.all(ids.map((id) => removals.record('north', id, 4)));
   assert.ok(recorded.every(Boolean));
   assert.ok(state.writes <= 2, `${state.writes} writes`);
   const listed = () => JSON.parse(annotation(leaseAnnotations.removed) ?? '[]') as unknown[];
   assert.equal(listed().length, 50);
+  assert.deepEqual(
+    [3, 4, 5].map((sequence) => removals.isOnRecord('north', 'id-0', sequence)),
+    [true, true, false],
+  );
   await removals.record('north', 'id-0', 4);
   assert.ok(state.writes <= 2, 'what is on record is not written again');
   tombstones = tombstones.slice(0, 1);

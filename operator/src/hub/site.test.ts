@@ -23,6 +23,7 @@ function aSite(holder: () => string | undefined = () => undefined) {
       link,
       idsOf: () => [],
       orderOf: () => ({ kind: 'unknown' }),
+      isOnRecord: () => false,
       onRemoved: () => undefined,
       onAhead: () => undefined,
       onSent: () => undefined,

@@ -18,11 +18,13 @@ const removalOf = (id: string, sequence: number): Order => ({
 function aStream(orders: Map<string, Order>, link = new RecordingLink()) {
   const tasks: (() => void)[] = [];
   const removed: string[] = [];
+  const onRecord = new Set<string>();
   const ahead: string[] = [];
   const stream = new SiteStream({
     link,
     idsOf: () => [...orders.keys()],
     orderOf: (id) => orders.get(id) ?? { kind: 'unknown' },
+    isOnRecord: (id, sequence) => onRecord.has(`${id} ${sequence}`),
     onRemoved: (id, sequence) => void removed.push(`${id} ${sequence}`),
     onAhead: (id) => void ahead.push(id),
     onSent: () => undefined,
@@ -31,7 +33,7 @@ function aStream(orders: Map<string, Order>, link = new RecordingLink()) {
   const settle = (): void => {
     while (tasks.length > 0) tasks.shift()?.();
   };
-  return { stream, link, settle, tasks, removed, ahead };
+  return { stream, link, settle, tasks, removed, onRecord, ahead };
 }
 
 test('a new site is sent all that it shall have, then that this was all', () => {
@@ -124,6 +126,16 @@ test('a removal that was carried out before the site connected is put on record'
   stream.start();
   assert.deepEqual(removed, ['a 2']);
   assert.deepEqual(link.sent, ['synced']);
+});
+
+test('a removal on record asks for nothing more, though the operator has not read it', () => {
+  const orders = new Map<string, Order>([['a', removalOf('a', 2)]]);
+  const { stream, settle, removed, onRecord, tasks } = aStream(orders);
+  stream.start();
+  onRecord.add('a 2');
+  stream.removed('a', 2);
+  settle();
+  assert.deepEqual([removed, tasks], [[], []]);
 });
 
 test('what is placed again after a removal is sent again', () => {

@@ -16,7 +16,9 @@ export interface StreamOptions {
   /** Ids that the region knows at the site. */
   readonly idsOf: () => readonly string[];
   readonly orderOf: (id: string) => Order;
-  /** The site carried out this removal before it connected. */
+  /** Whether the operator can read that the site carried out this removal. */
+  readonly isOnRecord: (id: string, sequence: number) => boolean;
+  /** The site carried out this removal, which is not on record yet. */
   readonly onRemoved: (id: string, sequence: number) => void;
   /** The site is ahead of the region, as after a restore. */
   readonly onAhead: (id: string) => void;
@@ -84,7 +86,9 @@ export class SiteStream {
     } else if (difference === 'remove' && order.kind === 'remove') {
       this.#sendRemoval(order, id);
     } else if (difference === 'removed' && known) {
-      this.#options.onRemoved(id, known.sequence);
+      // Until the operator has read the record the order stands, and there is nothing left to do.
+      const { isOnRecord, onRemoved } = this.#options;
+      if (!isOnRecord(id, known.sequence)) onRemoved(id, known.sequence);
     } else if (difference === 'forget') {
       link.sendForget(id);
       this.#known.delete(id);
