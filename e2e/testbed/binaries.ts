@@ -1,7 +1,7 @@
 /**
  * The control plane's programs, built from their Go modules and kept outside the tree.
  *
- * Guarantees: built once for each content of go.mod and go.sum (a folder named by their hash), so a changed
+ * Guarantees: built once for each content of go.mod, go.sum and what is linked in (a folder named by their hash), so a changed
  * version never meets an old binary; a program appears under its name only when it is complete; the screen
  * shows what is built and for how long; Kubernetes' programs name their version as its releases do.
  */
@@ -42,7 +42,7 @@ export async function ensureControlPlaneBinaries(
   for (const [folder, programs] of Object.entries(modules)) {
     const source = fileURLToPath(new URL(`./${folder}`, import.meta.url));
     const variables = versionVariables(source);
-    const target = cacheDir('bin', moduleHash(source));
+    const target = cacheDir('bin', moduleHash(source, variables));
     for (const [name, path] of Object.entries(programs)) {
       const binary = join(target, name);
       if (!existsSync(binary)) {
@@ -62,10 +62,14 @@ export async function ensureControlPlaneBinaries(
   return built as unknown as ControlPlaneBinaries;
 }
 
-/** Names the folder of what is built of a module: by the content of go.mod and go.sum. */
-export function moduleHash(source: string): string {
+/** Names the folder of what is built of a module: by go.mod, go.sum and the variables that are set. */
+export function moduleHash(
+  source: string,
+  variables: Readonly<Record<string, string>> = {},
+): string {
   const hash = createHash('sha256');
   for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(source, file)));
+  if (Object.keys(variables).length > 0) hash.update(JSON.stringify(variables));
   return hash.digest('hex').slice(0, 12);
 }
 
