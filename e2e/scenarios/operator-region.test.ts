@@ -199,7 +199,8 @@ test('a plan is rendered from what was pinned, with the secrets that it refers t
   const rollout = object.status?.rollout;
   const copy = await secrets().get(rollout?.secret ?? '', namespaces.secrets);
   assert.equal(copy.immutable, true);
-  assert.deepEqual(Object.keys(copy.data ?? {}), ['env.PASSWORD']);
+  // What the site needs of it, and the key by which it names copies.
+  assert.deepEqual(Object.keys(copy.data ?? {}), ['env.PASSWORD', 'name-key']);
   const revision = await bed.client
     .resource<ControllerRevision>(controllerRevisionType)
     .get(rollout?.revision ?? '', 'shop');

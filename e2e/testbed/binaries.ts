@@ -1,9 +1,10 @@
 /**
  * The control plane's programs, built from their Go modules and kept outside the tree.
  *
- * Guarantees: built once for each content of go.mod, go.sum and what is linked in (a folder named by their hash), so a changed
- * version never meets an old binary; a program appears under its name only when it is complete; the screen
- * shows what is built and for how long; Kubernetes' programs name their version as its releases do.
+ * Guarantees: built once for each content of go.mod, go.sum and what is linked in (a folder named by their
+ * hash), so a changed version never meets an old binary; a program appears under its name only when it is
+ * complete; the screen shows what is built and for how long; Kubernetes' programs name their version as its
+ * releases do.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
