@@ -26,7 +26,7 @@ import { addUp, runNodeTests, type Tally } from './steps/node-tests.ts';
 /** Phones that all scenarios share. */
 const phoneCount = 3;
 /** Names of the scenarios that use Docker engines. */
-const enginesScenario = /^(agent|compose|delivery|demo|drivers|swarm|testbed)-?/;
+const enginesScenario = /^(agent|compose|delivery-images|demo|drivers|swarm|testbed)/;
 
 await runMain(async (context) => {
   const { progress, signal, cleanup } = context;
