@@ -2,15 +2,12 @@
  * Writes what is generated from the schemas: `crds/manifests/*.yaml` and `docs/reference/api.md`.
  * With `--check` it writes nothing and fails, naming what is stale.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { kinds } from '../kinds.ts';
+import { staleOf, writeGenerated } from './files.ts';
 import { manifestOf } from './manifest.ts';
 import { referenceOf } from './reference.ts';
-
-const root = new URL('../../../', import.meta.url);
 
 /** Path in the repository to content. */
 export function generatedFiles(): ReadonlyMap<string, string> {
@@ -27,31 +24,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
 }
 
 /** Paths whose content on disk is not what would be generated. */
-export async function staleFiles(): Promise<readonly string[]> {
-  const stale: string[] = [];
-  for (const [path, content] of generatedFiles()) {
-    const present = await readFile(new URL(path, root), 'utf8').catch(() => undefined);
-    if (present !== content) stale.push(path);
-  }
-  return stale;
-}
-
-async function main(isCheck: boolean): Promise<void> {
-  const stale = await staleFiles();
-  if (isCheck) {
-    if (stale.length === 0) return;
-    process.stderr.write(`stale: ${stale.join(', ')}; run npm run generate\n`);
-    process.exitCode = 1;
-    return;
-  }
-  const files = generatedFiles();
-  for (const path of stale) {
-    const url = new URL(path, root);
-    await mkdir(dirname(fileURLToPath(url)), { recursive: true });
-    await writeFile(url, files.get(path) ?? '');
-    process.stdout.write(`wrote ${path}\n`);
-  }
-}
+export const staleFiles = (): Promise<readonly string[]> => staleOf({ files: generatedFiles() });
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  await main(process.argv.includes('--check'));
+  await writeGenerated({ files: generatedFiles() });
