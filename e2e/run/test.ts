@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { describeError } from '@cloudlet/runtime/base';
 import {
+  clearDeadPhones,
   ensureControlPlaneBinaries,
   ensureTools,
   isRoot,
@@ -36,6 +37,8 @@ await runMain(async (context) => {
   if (asRoot !== undefined) return asRoot;
   cleanup.defer(returnCache);
   cleanup.defer(await takeLock('test'));
+  // A scenario that is interrupted takes nothing down itself.
+  cleanup.defer(clearDeadPhones);
   await ensureTools(progress, controlPlaneTools);
 
   const tallies: Tally[] = [];

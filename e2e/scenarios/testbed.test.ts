@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
   cgroupHierarchies,
+  clearDeadPhones,
   commandLineOf,
   expect,
   formSwarm,
@@ -199,7 +200,7 @@ describe('phones', { skip: phonesUnavailable() }, () => {
     assert.deepEqual(traces(state), []);
   });
 
-  test('a killed owner takes the engines along, and the next start clears the rest', async () => {
+  async function startAndKillOwner(): Promise<void> {
     const owner = fork(join(import.meta.dirname, 'testbed-owner.ts'), [prefix, net, state], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
@@ -209,6 +210,17 @@ describe('phones', { skip: phonesUnavailable() }, () => {
       const left = traces(state).filter((trace) => trace.startsWith('process'));
       expect(left.length === 0, left.join('; '));
     });
+  }
+
+  test('what a killed owner left can be cleared away by another', async () => {
+    await startAndKillOwner();
+    assert.notDeepEqual(traces(state), []);
+    await clearDeadPhones(join(state, '..'));
+    assert.deepEqual(traces(state), []);
+  });
+
+  test('a killed owner takes the engines along, and the next start clears the rest', async () => {
+    await startAndKillOwner();
     set = await startPhones({ count: 1, prefix, net, state });
     assert.match(await phone(1).docker(['version']), /Server/);
     await set.stop();

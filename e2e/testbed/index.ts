@@ -18,6 +18,7 @@ export * from './progress.ts';
 export * from './tools.ts';
 export type { Phone, SpawnOptions } from './phones/phone.ts';
 export {
+  clearDeadPhones,
   openPhones,
   type Phones,
   phonesForTest,

@@ -56,6 +56,9 @@ export interface Phones {
   stop(): Promise<void>;
 }
 
+/** Says whose a set is from before its start; the inventory is there once it runs. */
+const ownerFile = 'owner.json';
+
 interface Inventory {
   readonly prefix: string;
   readonly net: string;
@@ -76,6 +79,9 @@ export async function startPhones(options: PhonesOptions): Promise<Phones> {
   }
   await ensureTools(progress, phoneTools);
   await clear(layout);
+  const content: Inventory = { prefix, net, count, owner: process.pid };
+  mkdirSync(layout.state, { recursive: true, mode: 0o700 });
+  writeFileSync(join(layout.state, ownerFile), JSON.stringify(content) + '\n');
   const supervisors: ManagedProcess[] = [];
   const stop = async (): Promise<void> => {
     for (const phone of layoutsIn(layout)) await powerOff(layout, phone);
@@ -88,7 +94,6 @@ export async function startPhones(options: PhonesOptions): Promise<Phones> {
     await stop();
     throw error;
   }
-  const content: Inventory = { prefix, net, count, owner: process.pid };
   writeFileSync(inventory, JSON.stringify(content) + '\n');
   progress(
     `${count} phones run: ${layoutsIn(layout)
@@ -140,7 +145,6 @@ async function startAll(
   supervisors: ManagedProcess[],
 ): Promise<void> {
   const { state } = layout;
-  mkdirSync(state, { recursive: true, mode: 0o700 });
   const { stdout: fileSystem } = await runCommand('stat', ['-f', '-c', '%T', state]);
   if (fileSystem.trim() === 'overlayfs') {
     throw new TerminalError(
@@ -229,11 +233,28 @@ async function clear(layout: PhonesLayout): Promise<void> {
   if (existsSync(state)) await runCommand('rm', ['-rf', '--one-file-system', state]);
 }
 
+/**
+ * Clears away the sets in the state folder whose process was killed: their engines ended with it, their
+ * namespaces, links and files did not.
+ */
+export async function clearDeadPhones(folder = stateDir()): Promise<void> {
+  if (!isRoot() || !existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const state = join(folder, name);
+    const file = join(state, ownerFile);
+    if (!existsSync(file)) continue;
+    const { prefix, net, owner } = JSON.parse(readFileSync(file, 'utf8')) as Inventory;
+    if (!isAlive(owner)) await clear(layoutOf({ prefix, net, state }));
+  }
+}
+
+const isAlive = (owner: number): boolean => commandLineOf(owner)?.includes('node') ?? false;
+
 function refuseForeign({ prefix, state }: PhonesLayout): void {
-  const file = join(state, 'inventory.json');
+  const file = join(state, ownerFile);
   if (!existsSync(file)) return;
   const { owner } = JSON.parse(readFileSync(file, 'utf8')) as Inventory;
-  if (owner === process.pid || !commandLineOf(owner)?.includes('node')) return;
+  if (owner === process.pid || !isAlive(owner)) return;
   throw new TerminalError(
     'InvalidTestbed',
     `process ${owner} keeps phones of the name '${prefix}' with another count: stop it first`,
