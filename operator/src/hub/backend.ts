@@ -37,8 +37,8 @@ import { SiteStream } from './stream.ts';
 import {
   checkInstanceReport,
   checkSiteReport,
-  confirmsRemoval,
   isPlacedHere,
+  recordsRemoval,
   type Refusal,
   type ReportView,
 } from './wall.ts';
@@ -163,11 +163,10 @@ export class RegionBackend implements HubBackend {
     }
     const refusal = checkInstanceReport(report, view);
     if (refusal) return this.#refused('AppInst', cloudlet, refusal);
-    if (isPlacedHere(report, view)) {
-      const result = await this.#options.reports.applyInstance(cloudlet, report, signal);
-      if (result.result !== 'Applied') return result;
-    }
-    if (!confirmsRemoval(report, view)) return { result: 'Applied' };
+    const written: ReportResult = isPlacedHere(report, view)
+      ? await this.#options.reports.applyInstance(cloudlet, report, signal)
+      : { result: 'Applied' };
+    if (!recordsRemoval(report, view, written)) return written;
     return this.#recordRemoval(link, report.id, placement);
   }
 

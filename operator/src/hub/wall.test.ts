@@ -6,6 +6,7 @@ import {
   checkInstanceReport,
   checkSiteReport,
   confirmsRemoval,
+  recordsRemoval,
   type Refusal,
   type ReportView,
 } from './wall.ts';
@@ -96,6 +97,17 @@ test('a removal is confirmed by a report of its own plan, not of an earlier one'
   assert.equal(confirmsRemoval(aReport({ removed: true, placement: 3 }), tombstoned), false);
   assert.equal(confirmsRemoval(aReport({ placement: 4 }), tombstoned), false);
   assert.equal(confirmsRemoval(aReport({ removed: true, placement: 4 }), view), false);
+});
+
+test("a removal goes on record although the cache takes the object, which has moved on, for the site's", () => {
+  const tombstoned = { ...view, tombstone: aTombstone({ sequence: 4 }) };
+  const report = aReport({ removed: true, placement: 4 });
+  const refused = { result: 'Dropped', message: 'the AppInst is not placed at this site' } as const;
+  const unwritten = { result: 'Retry', message: 'the API server does not answer' } as const;
+  assert.equal(recordsRemoval(report, tombstoned, refused), true);
+  assert.equal(recordsRemoval(report, tombstoned, { result: 'Applied' }), true);
+  assert.equal(recordsRemoval(report, tombstoned, unwritten), false, 'the site says it again');
+  assert.equal(recordsRemoval(aReport({ placement: 4 }), tombstoned, refused), false);
 });
 
 const siteReport = (more: object = {}, type = 'PlatformReady') => ({

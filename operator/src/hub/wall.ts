@@ -13,7 +13,7 @@ import {
   type LedgerEntry,
   type LedgerTombstone,
 } from '@cloudlet/crds';
-import type { InstanceReport, SiteReport } from '@cloudlet/tunnel';
+import type { InstanceReport, ReportResult, SiteReport } from '@cloudlet/tunnel';
 
 /** Why a report was not passed on; `reason` is the label of the metric. */
 export interface Refusal {
@@ -42,6 +42,19 @@ export function confirmsRemoval(report: InstanceReport, view: ReportView): boole
     view.tombstone !== undefined &&
     site.placement >= view.tombstone.sequence
   );
+}
+
+/**
+ * Whether a removal goes on record after its report was written to the AppInst. It does although the API
+ * server refused the report: a cache that lags behind a move takes the object for this site's, and the site
+ * says only once that the instance is gone.
+ */
+export function recordsRemoval(
+  report: InstanceReport,
+  view: ReportView,
+  written: ReportResult,
+): boolean {
+  return written.result !== 'Retry' && confirmsRemoval(report, view);
 }
 
 /** Whether the AppInst's status is this site's to write. */
