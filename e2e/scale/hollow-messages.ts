@@ -16,13 +16,24 @@ export interface WorkerSetup {
   readonly callMs: readonly [number, number];
   readonly startMs: readonly [number, number];
   readonly nodes: number;
+  /** Folder for a journal of each platform, from which the next process of the site takes it over. */
+  readonly journals?: string;
 }
 
 /** Where connections to an address really go: both are `host:port`. */
 export type Routes = Readonly<Record<string, string>>;
 
-/** `silent`: nothing passes and nothing ends, as on a dead link. `reset`: connections are refused and reset. */
-export type Cut = 'silent' | 'reset';
+/**
+ * `silent`: nothing passes and nothing ends, as on a dead link. `reset`: connections are refused and reset.
+ * `drip`: connections pass some kilobytes a second.
+ */
+export type Cut = 'silent' | 'reset' | 'drip';
+
+/**
+ * What is done once to the connections that are there: `half-open` ends the hub's side alone, and the agent
+ * hears nothing; `garbage` puts bytes that mean nothing into both directions.
+ */
+export type Spoil = 'half-open' | 'garbage';
 
 /** What is done to the platform of one site. */
 export type SiteAction =
@@ -80,7 +91,10 @@ export interface WorkerCommands {
   heal(names: readonly string[]): void;
   /** Ends the connections that are there; agents dial again. */
   drop(names: readonly string[]): void;
+  spoil(names: readonly string[], how: Spoil): void;
   route(routes: Routes): void;
+  /** Sets the clock of the process, in milliseconds from the right time. */
+  clock(offsetMs: number): void;
   act(name: string, action: SiteAction): void;
   /** Whether each plan that reaches a driver, and each change of a task, is told. */
   watch(on: boolean): void;

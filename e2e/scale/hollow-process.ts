@@ -8,6 +8,7 @@ import { UnreachableError } from '@cloudlet/runtime/base';
 import type { Message, WorkerCommands, WorkerEvent } from './hollow-messages.ts';
 
 export interface HollowProcess {
+  /** Of its last start. */
   readonly pid: number;
   call<K extends keyof WorkerCommands>(
     command: K,
@@ -15,6 +16,10 @@ export interface HollowProcess {
   ): Promise<Awaited<ReturnType<WorkerCommands[K]>>>;
   /** Ends it as a machine that loses power ends. */
   kill(): Promise<void>;
+  /** Any other signal, such as SIGSTOP and SIGCONT. */
+  signal(signal: NodeJS.Signals): void;
+  /** Starts it again after a kill; it knows no site yet. */
+  restart(): void;
 }
 
 const program = fileURLToPath(new URL('./hollow-worker.ts', import.meta.url));
@@ -24,47 +29,75 @@ export function startHollowProcess(
   onEvents: (events: readonly WorkerEvent[]) => void,
 ): HollowProcess {
   mkdirSync(dirname(logFile), { recursive: true });
-  const log = openSync(logFile, 'a');
-  const child: ChildProcess = fork(program, [], {
-    execPath: process.execPath,
-    execArgv: [],
-    stdio: ['ignore', log, log, 'ipc'],
-    serialization: 'advanced',
-  });
-  closeSync(log);
-  const answers = new Map<number, (message: Message) => void>();
-  let calls = 0;
-  let gone: string | undefined;
-  child.on('message', (message: Message) => {
-    if ('events' in message) onEvents(message.events);
-    else answers.get(message.n)?.(message);
-  });
-  child.once('exit', (code, signal) => {
-    gone = `the process of hollow sites ended with ${code ?? signal}; see ${logFile}`;
-    for (const [n, answer] of answers) answer({ n, error: gone });
-  });
+  let life = new Life(logFile, onEvents);
   return {
-    pid: child.pid ?? -1,
-    call: (command, ...args) =>
-      new Promise((resolve, reject) => {
-        const n = ++calls;
-        if (gone !== undefined) {
-          reject(new UnreachableError(gone));
-          return;
-        }
-        answers.set(n, (message) => {
-          answers.delete(n);
-          if ('error' in message && message.error !== undefined)
-            reject(new UnreachableError(`${command}: ${message.error}`));
-          else resolve(('value' in message ? message.value : undefined) as never);
-        });
-        child.send({ n, command, args });
-      }),
+    get pid() {
+      return life.child.pid ?? -1;
+    },
+    call: (command, ...args) => life.call(command, args),
     async kill() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      const { child } = life;
+      if (!life.runs) return;
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
       await ended;
     },
+    signal: (signal) => void life.child.kill(signal),
+    restart() {
+      if (!life.runs) life = new Life(logFile, onEvents);
+    },
   };
+}
+
+/** The process from one start to its end. */
+class Life {
+  readonly child: ChildProcess;
+  readonly #answers = new Map<number, (message: Message) => void>();
+  #calls = 0;
+  #gone: string | undefined;
+
+  constructor(logFile: string, onEvents: (events: readonly WorkerEvent[]) => void) {
+    const log = openSync(logFile, 'a');
+    this.child = fork(program, [], {
+      execPath: process.execPath,
+      execArgv: [],
+      stdio: ['ignore', log, log, 'ipc'],
+      serialization: 'advanced',
+    });
+    closeSync(log);
+    this.child.on('message', (message: Message) => {
+      if ('events' in message) onEvents(message.events);
+      else this.#answers.get(message.n)?.(message);
+    });
+    this.child.on('error', () => undefined); // a command to a process that ends meanwhile; its exit tells
+    this.child.once('exit', (code, signal) => {
+      const gone = `the process of hollow sites ended with ${code ?? signal}; see ${logFile}`;
+      this.#gone = gone;
+      for (const [n, answer] of this.#answers) answer({ n, error: gone });
+    });
+  }
+
+  get runs(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  call<K extends keyof WorkerCommands>(
+    command: K,
+    args: Parameters<WorkerCommands[K]>,
+  ): Promise<Awaited<ReturnType<WorkerCommands[K]>>> {
+    return new Promise((resolve, reject) => {
+      const n = ++this.#calls;
+      if (this.#gone !== undefined) {
+        reject(new UnreachableError(this.#gone));
+        return;
+      }
+      this.#answers.set(n, (message) => {
+        this.#answers.delete(n);
+        if ('error' in message && message.error !== undefined)
+          reject(new UnreachableError(`${command}: ${message.error}`));
+        else resolve(('value' in message ? message.value : undefined) as never);
+      });
+      this.child.send({ n, command, args });
+    });
+  }
 }

@@ -6,9 +6,11 @@
  * they mean in the field; a silent cut passes no byte and no end of either side until it heals, then passes
  * what waited; a route changes where new connections go, as a load balancer in front of hubs does.
  */
+import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import type { Cut, Routes } from './hollow-messages.ts';
+import { systemClock } from '@cloudlet/runtime/base';
+import type { Cut, Routes, Spoil } from './hollow-messages.ts';
 
 export interface Relay {
   /** For the agent of a site. */
@@ -18,6 +20,7 @@ export interface Relay {
   heal(site: string): void;
   /** Ends the site's connections. */
   drop(site: string): void;
+  spoil(site: string, how: Spoil): void;
   route(routes: Routes): void;
   close(): void;
 }
@@ -44,7 +47,7 @@ export async function startRelay(): Promise<Relay> {
     const lane = lanes.get(userOf(request));
     const target = routes[request.url ?? ''] ?? request.url ?? '';
     if (!lane || lane.cut === 'reset') agent.destroy();
-    else if (lane.cut === undefined) pass(lane, agent, target);
+    else if (lane.cut !== 'silent') pass(lane, agent, target);
     else hold(lane, agent, () => pass(lane, agent, routes[request.url ?? ''] ?? target));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -64,20 +67,26 @@ export async function startRelay(): Promise<Relay> {
       const lane = laneOf(site);
       lane.cut = how;
       if (how === 'reset') end(lane);
-      else for (const passage of lane.passages) pause(passage);
+      else if (how === 'silent') for (const passage of lane.passages) pause(passage);
     },
     heal(site) {
       const lane = laneOf(site);
       lane.cut = undefined;
-      for (const { agent, hub } of lane.passages) {
+      for (const passage of lane.passages) {
+        const { agent, hub } = passage;
         agent.resume();
         hub.resume();
-        if (agent.destroyed || hub.destroyed) endPassage(lane, { agent, hub });
+        if (agent.destroyed || hub.destroyed) endPassage(lane, passage);
       }
       for (const open of lane.held) open();
       lane.held.clear();
     },
     drop: (site) => end(laneOf(site)),
+    spoil(site, how) {
+      for (const passage of laneOf(site).passages)
+        if (how === 'garbage') spill(passage);
+        else orphan(passage);
+    },
     route: (next) => {
       routes = { ...routes, ...next };
     },
@@ -119,13 +128,44 @@ function pass(lane: Lane, agent: Socket, target: string): void {
 
 function forward(lane: Lane, from: Socket, to: Socket): void {
   from.on('data', (chunk: Buffer) => {
-    if (!to.write(chunk)) from.pause();
+    if (lane.cut === 'drip') drip(lane, chunk, from, to);
+    else if (!to.write(chunk)) from.pause();
   });
   from.on('end', () => to.end());
   to.on('drain', () => {
     if (lane.cut !== 'silent') from.resume();
   });
 }
+
+const dripBytes = 256;
+const dripMs = 50;
+
+/** Writes a chunk drop by drop, and reads no more until it is through or the link is well again. */
+function drip(lane: Lane, chunk: Buffer, from: Socket, to: Socket): void {
+  from.pause();
+  const next = (rest: Buffer): void => {
+    if (to.destroyed) return;
+    const isSlow = lane.cut === 'drip' && rest.length > dripBytes;
+    to.write(isSlow ? rest.subarray(0, dripBytes) : rest);
+    if (isSlow) systemClock.after(dripMs, () => next(rest.subarray(dripBytes)));
+    else if (lane.cut !== 'silent') from.resume();
+  };
+  next(chunk);
+}
+
+/** The hub's side ends; what the agent says goes nowhere, and it is told nothing. */
+function orphan({ agent, hub }: Passage): void {
+  hub.removeAllListeners('end').removeAllListeners('close').destroy();
+  agent.removeAllListeners('data').resume();
+}
+
+function spill({ agent, hub }: Passage): void {
+  agent.write(randomBytes(spillBytes));
+  hub.write(randomBytes(spillBytes));
+}
+
+/** More than a TLS record holds. */
+const spillBytes = 20_000;
 
 function pause({ agent, hub }: Passage): void {
   agent.pause();

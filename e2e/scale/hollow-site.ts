@@ -24,12 +24,15 @@ import {
   type WorkerEvent,
   type WorkerSetup,
 } from './hollow-messages.ts';
+import type { PlatformJournal } from './platform-journal.ts';
 
 export interface HollowSiteOptions {
   readonly setup: SiteSetup;
   readonly platform: Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes'>;
   readonly proxyUrl: string | undefined;
   readonly seed: number;
+  /** What the platform did in the site's processes before this one, and does in this. */
+  readonly journal: PlatformJournal | undefined;
   /** Told of links always; of plans and changes while `isWatched`. */
   readonly tell: (event: WorkerEvent) => void;
   readonly isWatched: () => boolean;
@@ -49,8 +52,10 @@ export class HollowSite {
 
   constructor(options: HollowSiteOptions) {
     this.#options = options;
-    const { platform, seed } = options;
-    this.#platform = new FakePlatform({ ...platform, clock: systemClock, seed });
+    const { platform, seed, journal } = options;
+    const before = journal?.before ?? [];
+    this.#platform = new FakePlatform({ ...platform, clock: systemClock, seed, before });
+    journal?.follow(this.#platform);
     const { name } = options.setup;
     this.#platform.onChange((id) => {
       if (id !== undefined && options.isWatched())

@@ -2,6 +2,7 @@
  * A process of hollow sites, commanded over IPC by the bed that started it; it ends when that is gone.
  * Events are told in batches, 20 times a second.
  */
+import { join } from 'node:path';
 import { describeError, systemClock } from '@cloudlet/runtime/base';
 import type {
   HollowCounts,
@@ -13,8 +14,10 @@ import type {
 } from './hollow-messages.ts';
 import { type Relay, startRelay } from './hollow-relay.ts';
 import { HollowSite } from './hollow-site.ts';
+import { openPlatformJournal, type PlatformJournal } from './platform-journal.ts';
 
 const batchMs = 50;
+const rightNow = Date.now.bind(Date);
 const sites = new Map<string, HollowSite>();
 let worker: { readonly setup: WorkerSetup; readonly relay: Relay | undefined } | undefined;
 let isWatched = false;
@@ -37,6 +40,11 @@ const siteOf = (name: string): HollowSite => {
   return site;
 };
 
+const journalOf = (name: string): PlatformJournal | undefined =>
+  worker?.setup.journals === undefined
+    ? undefined
+    : openPlatformJournal(join(worker.setup.journals, `${name}.jsonl`));
+
 const relayOf = (): Relay => {
   if (!worker?.relay) throw new Error('these sites dial by themselves: start them with a relay');
   return worker.relay;
@@ -54,6 +62,7 @@ const commands: { [K in keyof WorkerCommands]: WorkerCommands[K] | AsyncOf<Worke
         site = new HollowSite({
           setup,
           platform: worker?.setup ?? { callMs: [5, 20], startMs: [50, 200], nodes: 3 },
+          journal: journalOf(setup.name),
           proxyUrl: worker?.relay?.proxyUrl(setup.name),
           seed: sites.size + 1,
           tell,
@@ -70,6 +79,10 @@ const commands: { [K in keyof WorkerCommands]: WorkerCommands[K] | AsyncOf<Worke
   cut: (names, how) => names.forEach((name) => relayOf().cut(name, how)),
   heal: (names) => names.forEach((name) => relayOf().heal(name)),
   drop: (names) => names.forEach((name) => relayOf().drop(name)),
+  spoil: (names, how) => names.forEach((name) => relayOf().spoil(name, how)),
+  clock(offsetMs) {
+    Date.now = () => rightNow() + offsetMs;
+  },
   route: (routes) => relayOf().route(routes),
   act: (name, action) => siteOf(name).act(action),
   watch: (on) => {

@@ -26,6 +26,7 @@ import type {
   Routes,
   SiteAction,
   SiteSetup,
+  Spoil,
   WorkerEvent,
   WorkerSetup,
 } from './hollow-messages.ts';
@@ -49,7 +50,7 @@ export interface HollowOptions {
   /** Instead of the hub's addresses, such as those of a proxy. */
   readonly via?: { readonly hub?: string; readonly enroll?: string };
   readonly spec?: Partial<CloudletSpec>;
-  readonly platform?: Partial<Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes'>>;
+  readonly platform?: Partial<Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes' | 'journals'>>;
   /** Whether agents are started, and waited for until all are connected. @default true */
   readonly start?: boolean;
   readonly progress?: Progress;
@@ -71,6 +72,16 @@ export interface HollowSites extends AsyncDisposable {
   heal(names?: readonly string[]): Promise<void>;
   /** Ends connections; the agents dial again. */
   drop(names?: readonly string[]): Promise<void>;
+  /** Does something to the connections that are there; later ones are well. */
+  spoil(names: readonly string[], how: Spoil): Promise<void>;
+  /** Kills the process that has a site, and with it the agents of all sites that it has. */
+  crash(name: string): Promise<void>;
+  /** Starts a process that was killed, and the agents of its sites; platforms are as their journals say. */
+  revive(name: string): Promise<void>;
+  /** The sites that share a process with one, itself included. */
+  readonly together: (name: string) => readonly string[];
+  /** The process of a site. */
+  processOf(name: string): HollowProcess;
   /** Where new connections to an address go. */
   route(routes: Routes): Promise<void>;
   act(name: string, action: SiteAction): Promise<void>;
@@ -134,6 +145,7 @@ interface Crew {
   /** The sites of each process. */
   readonly shares: readonly (readonly SiteSetup[])[];
   readonly listeners: Set<(event: WorkerEvent) => void>;
+  readonly setup: WorkerSetup;
   end(): Promise<void>;
 }
 
@@ -154,7 +166,7 @@ async function startCrew(options: HollowOptions, setups: readonly SiteSetup[]): 
   const end = async (): Promise<void> => {
     await Promise.all(processes.map((worker) => worker.kill()));
   };
-  return { processes, shares, listeners, end };
+  return { processes, shares, listeners, setup, end };
 }
 
 interface Parts {
@@ -168,6 +180,8 @@ interface Parts {
 function hollowSites(crew: Crew, parts: Parts): Omit<HollowSites, typeof Symbol.asyncDispose> {
   const { processes, shares, listeners } = crew;
   const { names, client, cloudlets, signal } = parts;
+  const shareOf = (name: string): readonly SiteSetup[] =>
+    shares.find((share) => share.some((setup) => setup.name === name)) ?? [];
   const homes = new Map(
     shares.flatMap((share, index) =>
       share.map(({ name }) => [name, processes[index] as HollowProcess]),
@@ -206,6 +220,16 @@ function hollowSites(crew: Crew, parts: Parts): Omit<HollowSites, typeof Symbol.
       done(each(chosen, (worker, own) => worker.call('cut', own, how))),
     heal: (chosen = names) => done(each(chosen, (worker, own) => worker.call('heal', own))),
     drop: (chosen = names) => done(each(chosen, (worker, own) => worker.call('drop', own))),
+    spoil: (chosen, how) => done(each(chosen, (worker, own) => worker.call('spoil', own, how))),
+    crash: (name) => homeOf(name).kill(),
+    async revive(name) {
+      const home = homeOf(name);
+      home.restart();
+      await home.call('setup', crew.setup);
+      await home.call('start', shareOf(name));
+    },
+    together: (name) => shareOf(name).map((setup) => setup.name),
+    processOf: homeOf,
     route: (routes) => done(Promise.all(processes.map((worker) => worker.call('route', routes)))),
     act: (name, action) => homeOf(name).call('act', name, action),
     watch: (on) => done(Promise.all(processes.map((worker) => worker.call('watch', on)))),

@@ -164,3 +164,25 @@ test('a full snapshot comes each minute', async () => {
   stop.abort();
   await reading;
 });
+
+test('a platform that is taken over from another process runs on and starts nothing anew', async () => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock });
+  await bringUp(clock, () => driver.ensure(aPlan({ replicas: 2 }), undefined, never));
+  const before = structuredClone(
+    [...driver.fake.instances.values()].map(({ tasks, ...instance }) => ({
+      ...instance,
+      tasks: tasks.map(({ timer: _, ...task }) => task),
+    })),
+  );
+  const next = createFakeDriver({ platform: new FakePlatform({ clock, before }) });
+  await bringUp(clock, () => next.ensure(aPlan({ replicas: 2 }), undefined, never));
+  await clock.advance(1000);
+  assert.deepEqual([next.fake.started, next.fake.changes], [0, 0]);
+  const [instance] = next.fake.instances.values();
+  assert.ok(instance);
+  assert.deepEqual(
+    next.fake.observeInstance(instance).tasks.map(({ state }) => state),
+    ['running', 'running'],
+  );
+});

@@ -24,9 +24,11 @@ export interface FakePlatformOptions {
   readonly architectures?: readonly string[];
   /** What becomes of an image; `Missing` cannot be pulled, `Crashes` never gets to run. @default Runs */
   readonly imageFate?: (image: string) => 'Runs' | 'Missing' | 'Crashes';
+  /** What `instances` held when the process that had the platform ended: it runs on, nothing starts anew. */
+  readonly before?: readonly FakeInstance[];
 }
 
-interface FakeTask {
+export interface FakeTask {
   readonly name: string;
   readonly node: string;
   readonly slot: number;
@@ -74,6 +76,7 @@ export class FakePlatform {
     this.#options = options;
     this.clock = options.clock;
     this.random = seededRandom(options.seed ?? 1);
+    for (const instance of options.before ?? []) this.#takeOver(instance);
   }
 
   /** Calls `listener` with the id of each instance that changed, or with nothing when the site did. */
@@ -189,6 +192,13 @@ export class FakePlatform {
     this.instances.set(plan.id, instance);
     this.volumes.add(plan.id);
     return instance;
+  }
+
+  #takeOver(before: FakeInstance): void {
+    const instance = { ...before, tasks: before.tasks.map((task) => ({ ...task })) };
+    this.instances.set(instance.id, instance);
+    this.volumes.add(instance.id);
+    for (const task of instance.tasks) if (task.state === 'starting') this.#start(instance, task);
   }
 
   #bring(instance: FakeInstance, plan: Plan): void {

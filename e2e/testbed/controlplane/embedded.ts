@@ -31,6 +31,8 @@ export interface ControlPlane {
 export interface EmbeddedControlPlane extends ControlPlane {
   readonly provider: 'embedded';
   readonly etcd: Component;
+  /** Of etcd's clients, without TLS. */
+  readonly etcdUrl: string;
   readonly apiserver: Component;
   readonly controllerManager: Component;
 }
@@ -94,6 +96,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedC
     kubectl,
     kubectlPath: binaries.kubectl,
     etcd,
+    etcdUrl: `http://127.0.0.1:${client}`,
     apiserver,
     controllerManager,
     stop,
