@@ -5,12 +5,12 @@
  * Guarantees: what ends by itself is started again as a cluster would do it, unless a fault holds it; the
  * platforms of sites outlive their agents' processes.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AppInst, type CloudletLedger, groupVersion } from '@cloudlet/crds';
 import { resourceTypes } from '@cloudlet/operator';
 import { bundleOperator } from '@cloudlet/operator/bundle';
-import { describeError, systemClock } from '@cloudlet/runtime/base';
+import { describeError, runCommand, systemClock } from '@cloudlet/runtime/base';
 import type { KubernetesClient } from '@cloudlet/runtime/kubernetes';
 import {
   type Component,
@@ -49,6 +49,8 @@ export interface FaultBed extends AsyncDisposable {
   hold(part: string): Disposable;
   /** Resolves when nothing else is done to the target, nor to what it shares a process with. */
   turn(target: string): Promise<AsyncDisposable>;
+  /** State folders on disks of their own, so small that they can be filled, by site; none without root. */
+  readonly smallDisks: ReadonlyMap<string, string>;
   /** Of the control plane's data and of the region's logs. */
   readonly dir: string;
 }
@@ -69,16 +71,21 @@ export async function openFaultBed(options: FaultBedOptions): Promise<FaultBed> 
     logLevel: 'info',
   });
   stack.defer(() => region.stop());
+  // Nobody is served any more: no need to let sites move in their time.
+  stack.defer(async () => void (await Promise.all(region.hubs.map((hub) => hub.kill()))));
   await makeZone(controlPlane);
   const journals = join(dir, 'journals');
   await mkdir(journals, { recursive: true });
   stack.defer(() => rm(journals, { recursive: true, force: true }));
   const hollow = await startHollowSites({
     ...{ region, dir, signal, progress, count: options.sites, perProcess: options.perProcess },
-    ...{ prefix: 'site', enrol: 'joined', platform: { journals } },
+    ...{ prefix: 'site', enrol: 'joined', start: false, platform: { journals } },
     spec: { zoneRef: { name: zoneName } },
   });
   stack.use(hollow);
+  const smallDisks = await giveSmallDisks(hollow, stack);
+  await hollow.start();
+  await hollow.connected();
   const { client } = hollow;
   const appInsts = await watching<AppInst>(client, resourceTypes.AppInst, { signal });
   stack.use(appInsts);
@@ -96,7 +103,7 @@ export async function openFaultBed(options: FaultBedOptions): Promise<FaultBed> 
   stack.defer(() => supervisor.stop());
   const owned = stack.move();
   return {
-    ...{ controlPlane, region, hollow, client, appInsts, ledgers, history, parts, dir },
+    ...{ controlPlane, region, hollow, client, appInsts, ledgers, history, parts, smallDisks, dir },
     hold(part) {
       held.add(part);
       return { [Symbol.dispose]: () => void held.delete(part) };
@@ -124,6 +131,31 @@ function turnsBy(
       },
     };
   };
+}
+
+const smallDiskSites = 3;
+const smallDiskSize = '1m';
+
+/** The first sites get state folders in memory of a fixed size. */
+async function giveSmallDisks(
+  hollow: HollowSites,
+  stack: AsyncDisposableStack,
+): Promise<ReadonlyMap<string, string>> {
+  const disks = new Map<string, string>();
+  if (process.getuid?.() !== 0) return disks;
+  for (const name of hollow.names.slice(0, smallDiskSites)) {
+    const setup = hollow.setups.get(name);
+    if (!setup) continue;
+    const { folder, joinFile } = setup;
+    const joined = await readFile(joinFile);
+    const options = ['-t', 'tmpfs', '-o', `size=${smallDiskSize},mode=0700`, 'tmpfs', folder];
+    await runCommand('mount', options);
+    // Its process may be killed later than this; a lazy unmount does not mind.
+    stack.defer(async () => void (await runCommand('umount', ['--lazy', folder])));
+    await writeFile(joinFile, joined, { mode: 0o600 });
+    disks.set(name, folder);
+  }
+  return disks;
 }
 
 async function makeZone({ kubectl }: EmbeddedControlPlane): Promise<void> {

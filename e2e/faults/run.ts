@@ -10,6 +10,7 @@ import { type Problem, problemsOf } from './agreement.ts';
 import { Asking } from './asking.ts';
 import { type FaultBed, openFaultBed } from './bed.ts';
 import { collideIn, type Fault } from './fault.ts';
+import { identityFaults } from './faults-identity.ts';
 import { regionFaults } from './faults-region.ts';
 import { siteFaults } from './faults-site.ts';
 import { type Scheduled, scheduleOf, type Span } from './schedule.ts';
@@ -43,7 +44,7 @@ export interface FaultRunResult {
   readonly settledMs: readonly number[];
 }
 
-export const allFaults: readonly Fault[] = [...regionFaults, ...siteFaults];
+export const allFaults: readonly Fault[] = [...regionFaults, ...siteFaults, ...identityFaults];
 
 /** What was found, with the lines of the journal that lead to it. */
 export class FaultsFound extends Error {
@@ -67,7 +68,9 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRunResul
   const chosen = allFaults.filter(({ name }) => options.only?.includes(name) ?? true);
   const schedule = scheduleOf({
     ...{ random, count, perRound, gapMs: options.gapMs ?? [200, 2_500] },
-    kinds: chosen.map((fault) => ({ ...fault, targets: fault.targets(bed) })),
+    kinds: chosen
+      .map((fault) => ({ ...fault, targets: fault.targets(bed) }))
+      .filter(({ targets }) => targets.length > 0),
     collide: collideIn(bed.hollow.together),
   });
   const run: Run = { options, bed, wishes, asking, done: new Map(), last: 0 };

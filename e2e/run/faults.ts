@@ -15,7 +15,7 @@ const names = allFaults.map(({ name }) => name);
 const flagTable = {
   seed: { type: 'number', default: 1, description: 'Gives faults, targets and transitions.' },
   count: { type: 'number', default: 100, description: 'Faults.' },
-  round: { type: 'number', default: 25, description: 'Faults between two checks.' },
+  round: { type: 'number', default: 50, description: 'Faults between two checks.' },
   sites: { type: 'number', default: 12, description: 'Hollow sites.' },
   'per-process': { type: 'number', default: 4, description: 'Sites in a process.' },
   instances: { type: 'number', default: 36, description: 'AppInsts at most.' },
