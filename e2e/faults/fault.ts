@@ -1,5 +1,6 @@
 /** What a fault is, and what it may be done to. */
-import type { Random } from '@cloudlet/runtime/base';
+import { describeError, type Random, systemClock } from '@cloudlet/runtime/base';
+import { machineMs } from '../scale/hollow-messages.ts';
 import type { FaultBed } from './bed.ts';
 import type { Span } from './schedule.ts';
 
@@ -41,4 +42,24 @@ export function collideIn(together: (site: string) => readonly string[]) {
         if (together(siteOf(process)).includes(siteOf(site))) return true;
     return false;
   };
+}
+
+const againMs = 500;
+const tries = 60;
+
+/** Does again what fails because another fault has its part: the API server is down, a file is open. */
+export async function again(
+  { bed, signal }: Injection,
+  what: () => Promise<unknown>,
+): Promise<void> {
+  for (let n = 1; ; n++)
+    try {
+      await what();
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (n === tries) throw error;
+      bed.history.note(machineMs(), `again, since it failed: ${describeError(error)}`);
+      await systemClock.sleep(againMs, signal);
+    }
 }

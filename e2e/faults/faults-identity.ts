@@ -2,27 +2,9 @@
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { resourceTypes } from '@cloudlet/operator';
-import { describeError, runCommand, systemClock } from '@cloudlet/runtime/base';
-import { machineMs } from '../scale/hollow-messages.ts';
+import { runCommand } from '@cloudlet/runtime/base';
 import type { FaultBed } from './bed.ts';
-import { type Fault, type Heal, type Injection, siteOf } from './fault.ts';
-
-const againMs = 500;
-const tries = 60;
-
-/** What people do again when it fails, because the API server is down or a file is open. */
-async function again({ bed, signal }: Injection, what: () => Promise<unknown>): Promise<void> {
-  for (let n = 1; ; n++)
-    try {
-      await what();
-      return;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (n === tries) throw error;
-      bed.history.note(machineMs(), `again, since it failed: ${describeError(error)}`);
-      await systemClock.sleep(againMs, signal);
-    }
-}
+import { again, type Fault, type Heal, type Injection, siteOf } from './fault.ts';
 
 async function revoke(injection: Injection): Promise<Heal> {
   const { bed, target, signal } = injection;

@@ -1,7 +1,7 @@
 /** Faults of the region: its processes, its API server and its store end, stop or refuse. */
 import { systemClock } from '@cloudlet/runtime/base';
 import { machineMs } from '../scale/hollow-messages.ts';
-import type { Fault, Heal, Injection } from './fault.ts';
+import { again, type Fault, type Heal, type Injection } from './fault.ts';
 
 const processes = ({ bed }: Pick<Injection, 'bed'>, prefix: string): readonly string[] =>
   [...bed.parts.keys()].filter((name) => name.startsWith(prefix));
@@ -49,10 +49,13 @@ async function freeze(injection: Injection): Promise<Heal> {
 }
 
 /** The API server refuses the region's processes with 429 and Retry-After, by its own flow control. */
-async function refuse({ bed, signal }: Injection): Promise<Heal> {
+async function refuse(injection: Injection): Promise<Heal> {
+  const { bed, signal } = injection;
   const { kubectl } = bed.controlPlane;
-  const apply = (object: object): Promise<string> =>
-    kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object), signal });
+  const apply = (object: object): Promise<void> =>
+    again(injection, () =>
+      kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object), signal }),
+    );
   const group = 'flowcontrol.apiserver.k8s.io';
   const api = { apiVersion: `${group}/v1`, metadata: { name: 'fault-refuse' } };
   await apply({
@@ -82,16 +85,16 @@ async function refuse({ bed, signal }: Injection): Promise<Heal> {
   });
   return async () => {
     const kinds = [`flowschemas.${group}`, `prioritylevelconfigurations.${group}`];
-    for (let tries = 1; ; tries++)
-      try {
-        for (const kind of kinds)
-          await kubectl(['delete', kind, api.metadata.name, '--ignore-not-found'], { signal });
-        return;
-      } catch (error) {
-        if (tries === startTries) throw error;
-        await systemClock.sleep(againMs * tries, signal); // the API server may be down too
-      }
+    for (const kind of kinds)
+      await again(injection, () =>
+        kubectl(['delete', kind, api.metadata.name, '--ignore-not-found'], { signal }),
+      );
   };
+}
+
+/** What etcd says of itself. */
+interface Status {
+  readonly header: { readonly revision: string };
 }
 
 /** Everything before now is compacted away: a watch that has to resume from before gets 410 Gone. */
@@ -104,8 +107,10 @@ async function compact(injection: Injection): Promise<Heal> {
     if (!response.ok) throw new Error(`etcd says ${response.status}: ${await response.text()}`);
     return response.json();
   };
-  const { header } = (await post('/v3/maintenance/status', {})) as { header: { revision: string } };
-  await post('/v3/kv/compaction', { revision: header.revision, physical: true });
+  await again(injection, async () => {
+    const status = (await post('/v3/maintenance/status', {})) as Status;
+    await post('/v3/kv/compaction', { revision: status.header.revision, physical: true });
+  });
   // Whoever watches has to come again, and asks for what is gone.
   return end(injection, 'kill');
 }
