@@ -29,10 +29,13 @@ export interface SwarmBed extends AsyncDisposable {
   whenever(name: string, passes: (appInst: AppInst) => boolean): Promise<AppInst>;
 }
 
-export const cloudlet = 'bench';
 const deadlineMs = 60_000;
 
+/** Each bed has a site of its own: an agent's state goes with its bed, and a join is good for one agent. */
+let beds = 0;
+
 export async function swarmBed(context: BenchContext): Promise<SwarmBed> {
+  const cloudlet = `bench-${++beds}`;
   const { controlPlane, phones, region, dir, signal, progress } = context;
   expect(controlPlane && phones && region, 'a region and phones are wanted');
   await using stack = new AsyncDisposableStack();
@@ -64,7 +67,7 @@ export async function swarmBed(context: BenchContext): Promise<SwarmBed> {
   await appInsts.synced(signal);
   const owned = stack.move();
   return {
-    ...verbsOf(client.resource<AppInst>(resourceTypes.AppInst), appInsts, signal),
+    ...verbsOf(client.resource<AppInst>(resourceTypes.AppInst), { cloudlet, appInsts, signal }),
     appInsts,
     phones: phones.phones,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -73,9 +76,9 @@ export async function swarmBed(context: BenchContext): Promise<SwarmBed> {
 
 function verbsOf(
   client: ResourceClient<AppInst>,
-  appInsts: Informer<AppInst>,
-  signal: AbortSignal,
+  bed: { cloudlet: string; appInsts: Informer<AppInst>; signal: AbortSignal },
 ): Pick<SwarmBed, 'client' | 'apply' | 'remove' | 'whenever'> {
+  const { cloudlet, appInsts, signal } = bed;
   return {
     client,
     async apply(name, replicas = 1) {

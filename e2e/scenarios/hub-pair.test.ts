@@ -248,7 +248,12 @@ test('the standby operator takes over and goes on where the leader was', async (
 
 test('nothing was lost, nothing restarted, and no site was ever shown as lost', async () => {
   await changes.stop();
-  for (const name of changes.wanted.keys()) await becomes(`${name} Ready`, () => isReady(name));
+  for (const [name, { replicas }] of changes.wanted)
+    await becomes(`${name} runs ${replicas} tasks`, () => {
+      isReady(name);
+      // Ready stays True while it grows.
+      assert.equal(world.appInsts.cache.get(`shop/${name}`)?.status?.replicas, replicas);
+    });
   for (const site of siteNames) {
     const platform = world.sites.get(site);
     const wanted = [...changes.wanted.values()].filter((each) => each.site === site);
