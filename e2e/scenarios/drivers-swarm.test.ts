@@ -1,8 +1,9 @@
 /** The swarm driver against real engines: the conformance suite, and what only a swarm does. */
 import { after, before, suite } from 'node:test';
-import { conformance } from '@cloudlet/drivers/conformance';
+import { conformance, type Harness } from '@cloudlet/drivers/conformance';
 import { phonesUnavailable } from '../testbed/phones/phones.ts';
 import {
+  nearLabel,
   pushSwarmImages,
   swarmBed,
   type SwarmBed,
@@ -19,7 +20,12 @@ suite('the swarm driver', { skip: phonesUnavailable() ?? false }, () => {
   });
   after(() => bed.close());
 
-  conformance(async () => swarmHarness(bed, await bed.leader(), images), {
+  const makeHarness = async (): Promise<Harness> => {
+    const leader = await bed.leader();
+    await leader.docker(['node', 'update', '--label-add', `${nearLabel}=yes`, leader.name]);
+    return swarmHarness(bed, leader, images);
+  };
+  conformance(makeHarness, {
     name: 'docker-swarm',
     capabilities: ['exec', 'logs', 'crashing images', 'volumes', 'checkpoints', 'replicas'],
   });

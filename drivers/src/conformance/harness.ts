@@ -29,6 +29,8 @@ export interface Harness {
   };
   /** Arguments that `good` wants, if any. */
   readonly args?: readonly string[];
+  /** Part of the plans of cases that open sessions, where these do not reach every node. */
+  readonly inReach?: Partial<Plan>;
   /** Names of all that the platform holds of an instance, volumes included. */
   left(id: string): Promise<readonly string[]>;
   /** Identities of the containers that run for an instance: a restart changes them. */

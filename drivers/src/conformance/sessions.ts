@@ -9,7 +9,7 @@ export function sessionCases(run: Run): void {
     run,
     'exec gives output, error output and the exit code',
     async (harness) => {
-      const plan = aPlan(harness);
+      const plan = aPlan(harness, harness.inReach);
       await bringUp(harness, plan);
       const open = (argv: string[]) =>
         harness.driver.openSession({ kind: 'exec', instance: plan.id, argv }, never);
@@ -28,7 +28,7 @@ export function sessionCases(run: Run): void {
     run,
     'exec hands on what is typed',
     async (harness) => {
-      const plan = aPlan(harness);
+      const plan = aPlan(harness, harness.inReach);
       await bringUp(harness, plan);
       const target = { kind: 'exec' as const, instance: plan.id, argv: ['cat'], stdin: true };
       const session = await harness.driver.openSession(target, never);
