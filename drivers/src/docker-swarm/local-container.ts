@@ -18,6 +18,17 @@ export interface LocalContainer {
   readonly settings: Readonly<Record<string, unknown>> & { readonly Image: string };
 }
 
+/** The host's network, one folder of the host, these capabilities, and nothing else; always restarted. */
+export const confined = (bind: string, capabilities: readonly string[]) => ({
+  NetworkMode: 'host',
+  RestartPolicy: { Name: 'always' },
+  Binds: [bind],
+  ReadonlyRootfs: true,
+  CapDrop: ['ALL'],
+  CapAdd: capabilities,
+  LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
+});
+
 const settingsLabel = `${apiGroup}/settings`;
 const pullDeadlineMs = 5 * 60_000;
 

@@ -4,7 +4,7 @@
  * Guarantees: restarted by the engine whenever it ends; may do nothing but bind ports; its folder of sockets
  * is the agent's alone.
  */
-import type { LocalContainer } from '../docker-swarm/local-container.ts';
+import { confined, type LocalContainer } from '../docker-swarm/local-container.ts';
 import { insideDir } from './config.ts';
 
 export function haproxyContainer(image: string, dir: string): LocalContainer {
@@ -24,15 +24,7 @@ export function haproxyContainer(image: string, dir: string): LocalContainer {
       ],
       StopSignal: 'SIGUSR1',
       User: '0',
-      HostConfig: {
-        NetworkMode: 'host',
-        RestartPolicy: { Name: 'always' },
-        Binds: [`${dir}:${insideDir}`],
-        ReadonlyRootfs: true,
-        CapDrop: ['ALL'],
-        CapAdd: ['NET_BIND_SERVICE'],
-        LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
-      },
+      HostConfig: confined(`${dir}:${insideDir}`, ['NET_BIND_SERVICE']),
     },
   };
 }

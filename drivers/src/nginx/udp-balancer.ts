@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { DriverError } from '@cloudlet/runtime/base';
 import type { Engine } from '../docker-swarm/engine.ts';
 import {
+  confined,
   ensureContainer,
   type LocalContainer,
   removeContainer,
@@ -112,15 +113,7 @@ function nginxContainer(image: string, dir: string): LocalContainer {
       Cmd: directives,
       StopSignal: 'SIGQUIT',
       User: '0',
-      HostConfig: {
-        NetworkMode: 'host',
-        RestartPolicy: { Name: 'always' },
-        Binds: [`${dir}:${insideDir}`],
-        ReadonlyRootfs: true,
-        CapDrop: ['ALL'],
-        CapAdd: ['NET_BIND_SERVICE', 'SETGID', 'SETUID'],
-        LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '2' } },
-      },
+      HostConfig: confined(`${dir}:${insideDir}`, ['NET_BIND_SERVICE', 'SETGID', 'SETUID']),
     },
   };
 }
