@@ -18,7 +18,7 @@ import {
   repositoryRoot,
   startRegion,
 } from '../testbed/index.ts';
-import { controlPlaneOf, phonesOf, temporaryFolder } from './steps/bed.ts';
+import { controlPlaneOf, machineLoad, phonesOf, temporaryFolder } from './steps/bed.ts';
 import { returnCache, runAsRoot } from './steps/elevate.ts';
 import { takeLock } from './steps/lock.ts';
 import { type CommandContext, runMain } from './steps/main.ts';
@@ -50,6 +50,7 @@ await runMain(async (context) => {
   if (asRoot !== undefined) return asRoot;
   cleanup.defer(returnCache);
   cleanup.defer(await takeLock('bench'));
+  progress(`load of the machine before: ${machineLoad()}`);
   const bed = await startNeeds(needs, context);
   const figures: Record<string, number> = {};
   const rows: Row[] = [];

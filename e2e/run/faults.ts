@@ -2,11 +2,10 @@
  * `npm run faults -- --seed S --count N`: a region with hollow sites, N faults drawn from the seed while
  * transitions are asked for, and after each round the check that nothing was lost, doubled or restarted.
  */
-import { loadavg } from 'node:os';
 import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
 import { allFaults, FaultsFound, runFaults } from '../faults/run.ts';
 import { controlPlaneTools, ensureControlPlaneBinaries, ensureTools } from '../testbed/index.ts';
-import { temporaryFolder } from './steps/bed.ts';
+import { machineLoad, temporaryFolder } from './steps/bed.ts';
 import { takeLock } from './steps/lock.ts';
 import { runMain } from './steps/main.ts';
 
@@ -40,8 +39,7 @@ await runMain(async (context) => {
   await ensureTools(progress, controlPlaneTools);
   await ensureControlPlaneBinaries(progress, signal);
   cleanup.defer(await takeLock('faults'));
-  const loads = loadavg().map((load) => load.toFixed(1));
-  progress(`seed ${flags.seed}; load of the machine before: ${loads.join(', ')}`);
+  progress(`seed ${flags.seed}; load of the machine before: ${machineLoad()}`);
   try {
     const { faults, asked, carriedOut, settledMs } = await runFaults({
       ...{ seed: flags.seed, count: flags.count, perRound: flags.round, sites: flags.sites },

@@ -3,13 +3,12 @@
  * and costs, draws the run, and leaves nothing behind.
  */
 import { writeFile } from 'node:fs/promises';
-import { loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
 import { callsText, costTable, figuresTable, writeReport } from '../scale/report.ts';
 import { type PhaseName, phaseNames, runScale } from '../scale/run.ts';
 import { controlPlaneTools, ensureControlPlaneBinaries, ensureTools } from '../testbed/index.ts';
-import { temporaryFolder } from './steps/bed.ts';
+import { machineLoad, temporaryFolder } from './steps/bed.ts';
 import { takeLock } from './steps/lock.ts';
 import { runMain } from './steps/main.ts';
 
@@ -47,11 +46,7 @@ await runMain(async (context) => {
   await ensureTools(progress, controlPlaneTools);
   await ensureControlPlaneBinaries(progress, signal);
   cleanup.defer(await takeLock('scale'));
-  progress(
-    `load of the machine before: ${loadavg()
-      .map((load) => load.toFixed(1))
-      .join(', ')}`,
-  );
+  progress(`load of the machine before: ${machineLoad()}`);
   let failed = false;
   await runScale(
     {

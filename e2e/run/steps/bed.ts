@@ -1,6 +1,6 @@
 /** Parts of the test bed for a command: started in order, taken down with the command. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type EmbeddedControlPlane,
@@ -10,6 +10,12 @@ import {
   startPhones,
 } from '../../testbed/index.ts';
 import type { CommandContext } from './main.ts';
+
+/** Averages of one, five and fifteen minutes: figures of a loaded machine are worth little. */
+export const machineLoad = (): string =>
+  loadavg()
+    .map((load) => load.toFixed(1))
+    .join(', ');
 
 /** A folder that goes with the command. */
 export async function temporaryFolder(context: CommandContext, name: string): Promise<string> {

@@ -184,7 +184,7 @@ function setFolderModes(root: string): void {
  * All below a folder, a folder before what is in it. Links are not followed, as readdir's own recursion does:
  * those of packages lead to this machine's files.
  */
-function entriesOf(folder: string): Dirent[] {
+export function entriesOf(folder: string): Dirent[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
     entry.isDirectory() ? [entry, ...entriesOf(join(folder, entry.name))] : [entry],
   );
