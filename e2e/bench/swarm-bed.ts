@@ -12,6 +12,7 @@ import {
   expect,
   formSwarm,
   type Phone,
+  pushAgentImage,
   pushHaproxyImage,
   pushWebImage,
   startSite,
@@ -34,7 +35,15 @@ const deadlineMs = 60_000;
 /** Each bed has a site of its own: an agent's state goes with its bed, and a join is good for one agent. */
 let beds = 0;
 
-export async function swarmBed(context: BenchContext): Promise<SwarmBed> {
+export interface SwarmBedOptions {
+  /** A helper on each node, so that exec reaches tasks on all. */
+  readonly helpers?: boolean;
+}
+
+export async function swarmBed(
+  context: BenchContext,
+  { helpers = false }: SwarmBedOptions = {},
+): Promise<SwarmBed> {
   const cloudlet = `bench-${++beds}`;
   const { controlPlane, phones, region, dir, signal, progress } = context;
   expect(controlPlane && phones && region, 'a region and phones are wanted');
@@ -43,7 +52,8 @@ export async function swarmBed(context: BenchContext): Promise<SwarmBed> {
   const balancer = await pushHaproxyImage(phones.registry, { architectures: ['amd64'] });
   const image = await pushWebImage(phones.registry, { architectures: ['amd64'], progress });
   for (const phone of phones.phones) await phone.docker(['pull', '--quiet', image.reference]);
-  const args = ['--lb-image', balancer.reference];
+  const helper = helpers ? (await pushAgentImage(phones.registry)).reference : 'none';
+  const args = ['--lb-image', balancer.reference, '--helper-image', helper];
   const managers = phones.phones.slice(0, 1);
   const site = await startSite({ controlPlane, cloudlet, phones: managers, dir, args });
   stack.defer(() => site.stop());

@@ -46,6 +46,8 @@ export const targets: Readonly<Record<string, Target>> = {
   'tunnel.websocket.ratio': { target: '>= 0.35', unit: 'times' },
   'tunnel.echo.p99.underBulk': { target: '<= 10', unit: 'ms' },
   'tunnel.stalledReader.mib': { target: '<= 2', peer: '125 (yamux-js)', unit: 'MiB' },
+  'exec.firstByte.p50': { unit: 'ms' },
+  'exec.firstByte.p99': { target: '<= 300', peer: '10000 (Portainer)', unit: 'ms' },
   'applyToAgent.p99': { target: '<= 250', peer: '990 (Karmada, pull)', unit: 'ms' },
   'statusToResource.1000.p99': { target: '<= 1000', peer: '10000 (Karmada)', unit: 'ms' },
   'ready.1000.appinsts': { target: '<= 20', peer: '255 (Flux, 1000 Kustomizations)', unit: 's' },

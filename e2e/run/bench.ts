@@ -25,7 +25,11 @@ import { type CommandContext, runMain } from './steps/main.ts';
 
 const flagTable = {
   json: { type: 'string', description: 'File to write the figures to, as one flat object.' },
-  only: { type: 'list', description: 'Prefix of the benches to run; may be given again.' },
+  only: {
+    type: 'list',
+    description:
+      'Prefix of the benches to run; may be given again. Those that take long want their whole name.',
+  },
   list: { type: 'boolean', description: 'Print the benches and exit.' },
   help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
@@ -38,7 +42,7 @@ await runMain(async (context) => {
     return 0;
   }
   if (flags.list) {
-    for (const { prefix, needs, whenAsked } of await findBenches([''])) {
+    for (const { prefix, needs, whenAsked } of await readBenches()) {
       console.log(`${prefix} (${needs.join(', ')})${whenAsked ? ', only when asked' : ''}`);
     }
     return 0;
@@ -78,20 +82,27 @@ await runMain(async (context) => {
 });
 
 async function findBenches(only: readonly string[]): Promise<Bench[]> {
+  const chosen = (await readBenches()).filter(({ prefix, whenAsked }) =>
+    whenAsked ? only.includes(prefix) : isChosen(prefix, only),
+  );
+  if (chosen.length === 0) {
+    throw new TerminalError('NoBench', `no bench's prefix starts with ${only.join(' or ')}`);
+  }
+  return chosen;
+}
+
+async function readBenches(): Promise<Bench[]> {
   const benches: Bench[] = [];
   for await (const file of glob('e2e/bench/**/*.bench.ts', { cwd: repositoryRoot })) {
     const module = (await import(join(repositoryRoot, file))) as { bench?: Bench };
     if (!module.bench) throw new TerminalError('InvalidBench', `${file} exports no bench`);
     benches.push(module.bench);
   }
-  const chosen = benches.filter(({ prefix, whenAsked }) =>
-    only.length === 0 ? whenAsked !== true : only.some((part) => prefix.startsWith(part)),
-  );
-  if (chosen.length === 0) {
-    throw new TerminalError('NoBench', `no bench's prefix starts with ${only.join(' or ')}`);
-  }
-  return chosen.sort((a, b) => a.prefix.localeCompare(b.prefix));
+  return benches.sort((a, b) => a.prefix.localeCompare(b.prefix));
 }
+
+const isChosen = (prefix: string, only: readonly string[]): boolean =>
+  only.length === 0 || only.some((part) => prefix.startsWith(part));
 
 /** Starts what any of the benches needs; a region listens where phones can reach it, if there are some. */
 async function startNeeds(
