@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   rules,
   conditions,
+  observedGeneration,
   dnsLabel,
   duration,
   type KindDefinition,
@@ -276,11 +277,7 @@ export const appSpec = z
 export type AppSpec = z.infer<typeof appSpec>;
 
 export const appStatus = z.object({
-  observedGeneration: z
-    .int()
-    .min(0)
-    .optional()
-    .describe('The generation that the status was derived from.'),
+  observedGeneration: observedGeneration('The generation that the status was derived from.'),
   revision: z.string().max(253).optional().describe('ControllerRevision of the present spec.'),
   instances: z.int().min(0).optional().describe('AppInsts that refer to the App.'),
   conditions: conditions.optional(),
@@ -288,7 +285,8 @@ export const appStatus = z.object({
 export type AppStatus = z.infer<typeof appStatus>;
 export type App = Resource<AppSpec, AppStatus>;
 
-export const appConditions = { Ready: 'Ready' } as const;
+/** Stalled is present, and True, only while it needs a person to become Ready (kstatus). */
+export const appConditions = { Ready: 'Ready', Stalled: 'Stalled' } as const;
 export const appReasons = {
   Ready: 'Ready',
   InvalidCompose: 'InvalidCompose',

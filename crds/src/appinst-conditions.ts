@@ -1,6 +1,6 @@
 /** Condition types of an AppInst and their reasons; changing one is a breaking change. */
 
-/** The operator owns Ready, Accepted, Placed, UpdateAvailable and Reconciling; the agent Deployed and Healthy. */
+/** Deployed and Healthy are the agent's, the others the operator's. */
 export const appInstConditions = {
   Ready: 'Ready',
   Accepted: 'Accepted',
@@ -8,6 +8,8 @@ export const appInstConditions = {
   UpdateAvailable: 'UpdateAvailable',
   /** Present, and True, only while the site does not run yet what was asked for (kstatus). */
   Reconciling: 'Reconciling',
+  /** Present, and True, only while it needs a person to become what was asked for (kstatus); never with Reconciling. */
+  Stalled: 'Stalled',
   Deployed: 'Deployed',
   Healthy: 'Healthy',
 } as const;

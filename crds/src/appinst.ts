@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   rules,
   conditions,
+  observedGeneration,
   dateTime,
   dnsLabel,
   type KindDefinition,
@@ -145,11 +146,7 @@ export const appInstSite = z.object({
 });
 
 export const appInstStatus = z.object({
-  observedGeneration: z
-    .int()
-    .min(0)
-    .optional()
-    .describe('The generation that the operator last acted on.'),
+  observedGeneration: observedGeneration('The generation that the operator last acted on.'),
   placement: z
     .object({
       cloudlet: z.string().max(63).describe('Site.'),

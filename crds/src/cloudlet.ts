@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   rules,
   conditions,
+  observedGeneration,
   dateTime,
   dnsLabel,
   type KindDefinition,
@@ -211,11 +212,7 @@ export const siteStatus = z.object({
 export type SiteStatus = z.infer<typeof siteStatus>;
 
 export const cloudletStatus = z.object({
-  observedGeneration: z
-    .int()
-    .min(0)
-    .optional()
-    .describe('The generation that the operator last acted on.'),
+  observedGeneration: observedGeneration('The generation that the operator last acted on.'),
   keys: z
     .array(
       z.object({
@@ -278,6 +275,8 @@ export type Cloudlet = Resource<CloudletSpec, CloudletStatus>;
 /** Condition types. The operator owns Ready, Accepted and Connected; the agent the rest. */
 export const cloudletConditions = {
   Ready: 'Ready',
+  /** Present, and True, only while it needs a person to become Ready (kstatus). */
+  Stalled: 'Stalled',
   Accepted: 'Accepted',
   Connected: 'Connected',
   PlatformReady: 'PlatformReady',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   rules,
   conditions,
+  observedGeneration,
   dnsLabel,
   type KindDefinition,
   listMap,
@@ -99,18 +100,15 @@ export const clusterSpec = z
 export type ClusterSpec = z.infer<typeof clusterSpec>;
 
 export const clusterStatus = z.object({
-  observedGeneration: z
-    .int()
-    .min(0)
-    .optional()
-    .describe('The generation that the status was derived from.'),
+  observedGeneration: observedGeneration('The generation that the status was derived from.'),
   instances: z.int().min(0).optional().describe('Instances in it.'),
   conditions: conditions.optional(),
 });
 export type ClusterStatus = z.infer<typeof clusterStatus>;
 export type Cluster = Resource<ClusterSpec, ClusterStatus>;
 
-export const clusterConditions = { Ready: 'Ready' } as const;
+/** Stalled is present, and True, only while it needs a person to become Ready (kstatus). */
+export const clusterConditions = { Ready: 'Ready', Stalled: 'Stalled' } as const;
 export const clusterReasons = {
   Ready: 'Ready',
   CloudletNotFound: 'CloudletNotFound',

@@ -88,6 +88,13 @@ export const portNumber = z.int().min(1).max(65535);
 
 export const dateTime = z.iso.datetime({ offset: true });
 
+/**
+ * Of every status. The API server sets -1 until the operator has written one, so that whoever waits for an
+ * object (kstatus, Argo CD) does not take one that nobody has looked at yet for one that is well.
+ */
+export const observedGeneration = (what: string) =>
+  z.int().min(-1).optional().describe(`${what} -1 before it was looked at.`);
+
 /** metav1.Condition. */
 export const condition = z.object({
   type: z.string().max(316).describe('What the condition is about, in CamelCase.'),

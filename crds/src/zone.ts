@@ -1,6 +1,12 @@
 /** Zone: a named place that developers target; Cloudlets belong to one. */
 import { z } from 'zod';
-import { conditions, dnsLabel, type KindDefinition, type Resource } from './schema.ts';
+import {
+  conditions,
+  dnsLabel,
+  type KindDefinition,
+  observedGeneration,
+  type Resource,
+} from './schema.ts';
 
 export const zoneSpec = z.object({
   operator: dnsLabel().describe('The organization that runs the sites of the zone.'),
@@ -9,11 +15,7 @@ export const zoneSpec = z.object({
 export type ZoneSpec = z.infer<typeof zoneSpec>;
 
 export const zoneStatus = z.object({
-  observedGeneration: z
-    .int()
-    .min(0)
-    .optional()
-    .describe('The generation that the status was derived from.'),
+  observedGeneration: observedGeneration('The generation that the status was derived from.'),
   cloudlets: z.int().min(0).optional().describe('Sites of the zone.'),
   ready: z.int().min(0).optional().describe('Sites of the zone that are Ready.'),
   conditions: conditions.optional(),

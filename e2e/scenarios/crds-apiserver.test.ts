@@ -56,6 +56,15 @@ test('an unknown field is refused by name', async () => {
   );
 });
 
+test('an object that nobody has looked at says so', async () => {
+  const named = { apiVersion: 'edge.cloudlet.dev/v1alpha1', metadata: { name: 'unseen' } };
+  const input = JSON.stringify({ ...named, kind: 'Zone', spec: { operator: 'campus' } });
+  await region.kubectl(['create', '-f', '-'], { input });
+  const zone = await region.kubectl(['get', 'zone', 'unseen', '-o', 'jsonpath={.status}']);
+  await region.kubectl(['delete', 'zone', 'unseen', '--wait=false']);
+  assert.equal(zone, '{"observedGeneration":-1}');
+});
+
 test('what cannot be changed is refused with a sentence', async () => {
   const flavor = {
     apiVersion: 'edge.cloudlet.dev/v1alpha1',

@@ -45,7 +45,14 @@ function versionOf(kind: KindDefinition): object {
           metadata: { type: 'object' },
           spec: { ...lower(kind.spec, 'spec'), description: `What the ${kind.kind} shall be.` },
           ...(kind.status
-            ? { status: { ...lower(kind.status, 'status'), description: 'What was observed.' } }
+            ? {
+                status: {
+                  ...lower(kind.status, 'status'),
+                  description: 'What was observed.',
+                  // Without a status, kstatus takes an object for one that is as it should be.
+                  default: { observedGeneration: -1 },
+                },
+              }
             : {}),
         },
       },

@@ -11,9 +11,16 @@ import type { Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
 import type { ControllerRevision } from '../../kinds.ts';
 import { revisionName, revisionOf, staleRevisions } from '../../plan/revision.ts';
 import { refs, type Region } from '../../region.ts';
+import { lookWhenStalled } from '../../stalled.ts';
 import { createPostponement, createStatusWriter } from '../../status.ts';
 import { dropFinalizer, ensureFinalizer, referrersText } from '../finalizer.ts';
-import { operatorConditions, operatorFields, statusOf } from './conditions.ts';
+import {
+  obstacleOf,
+  operatorConditions,
+  operatorFields,
+  type Result,
+  statusOf,
+} from './conditions.ts';
 import { problemOf } from './desired.ts';
 
 const done: Outcome = { kind: 'done' };
@@ -52,14 +59,15 @@ export function createAppReconcile(
     if (!existing.some(({ metadata }) => metadata.name === revision))
       await create(app, nextNumber(existing), signal);
     await collect(staleRevisions(existing, revisionsInUse(region, app, revision)), signal);
-    const status = statusOf({ app, now, revision, instances, problem });
+    const result: Result = { app, now, revision, instances, problem };
+    const status = statusOf(result);
     const urgent = { ...status, instances: app.status?.instances };
     const isCountOnly = statuses.isCurrent(app, urgent) && !statuses.isCurrent(app, status);
     const afterMs = postpone(key, isCountOnly);
     if (afterMs !== undefined)
       return { kind: 'requeue', afterMs, reason: 'the count of instances waits to be written' };
     await statuses.write(app, status, signal);
-    return done;
+    return lookWhenStalled(obstacleOf(result), now);
   };
 
   /** Says who uses it, or lets it go. */

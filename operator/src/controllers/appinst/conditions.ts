@@ -2,9 +2,9 @@
  * The operator's part of an AppInst's status: one pure function gives all of it.
  *
  * Guarantees: `Ready` is True only while the site says that what runs is healthy, and stays so during an
- * update that keeps it running; what is under way shows as `Reconciling`, as kstatus expects; when nobody can
- * see the site `Ready` is Unknown, but not when it is the region's own hubs that are gone. No message names
- * the site.
+ * update that keeps it running; what is under way shows as `Reconciling`, and what needs a person as
+ * `Stalled`, as kstatus expects; when nobody can see the site `Ready` is Unknown, but not when it is the
+ * region's own hubs that are gone. No message names the site.
  */
 import {
   type AppInst,
@@ -20,8 +20,10 @@ import {
 } from '@cloudlet/crds';
 import { transportOf } from '../../ledger/ports.ts';
 import { uriOf } from '../../plan/render.ts';
+import { stalledVerdicts } from '../../stalled.ts';
 import { conditionOf, conditionsFrom, type Verdict } from '../../status.ts';
-import { reportState, type Rollout } from './rollout.ts';
+import { reportState, type Rollout, type RolloutVerdict } from './rollout.ts';
+import { obstacleOf, rolledBackMessage } from './stalled.ts';
 
 /** How far the region can see the site. */
 export type SiteSight = 'Connected' | 'NeverConnected' | 'Unreachable' | 'HubUnavailable';
@@ -51,6 +53,8 @@ export interface Result {
       }
     | undefined;
   readonly rollout?: Rollout | undefined;
+  /** What the site's report says of the roll-out that it is about. */
+  readonly verdict?: RolloutVerdict | undefined;
   /** It is being deleted: what it had stays on record, and this says what is waited for. */
   readonly removal?: { readonly reason: string; readonly message: string } | undefined;
 }
@@ -72,6 +76,7 @@ export const operatorConditions = [
   appInstConditions.Placed,
   appInstConditions.UpdateAvailable,
   appInstConditions.Reconciling,
+  appInstConditions.Stalled,
 ] as const;
 
 /** The whole of the operator's part. */
@@ -132,8 +137,9 @@ function removalStatus(
 }
 
 function verdictsOf(result: Result): readonly Verdict[] {
-  const { refusal, placed, rollout } = result;
+  const { refusal, placed, rollout, now } = result;
   const isPlacementRefusal = refusal !== undefined && !placed;
+  const stalled = stalledVerdicts(obstacleOf(result), now);
   return [
     readyVerdict(result),
     refusal
@@ -148,7 +154,9 @@ function verdictsOf(result: Result): readonly Verdict[] {
           isPlacementRefusal ? refusal.message : 'It is suspended before it was placed.',
         ),
     ...(rollout ? [updateVerdict(rollout)] : []),
-    ...(isReconciling(result)
+    ...stalled,
+    // kstatus takes the first of the two that it finds, so there is one at most.
+    ...(stalled.length === 0 && isReconciling(result)
       ? [
           verdict(
             'Reconciling',
@@ -221,11 +229,8 @@ function runningVerdict(
       healthy?.reason ?? appInstReasons.Starting,
       healthy?.message ?? 'The site has not said that it is healthy.',
     );
-  if (rollout?.failed !== undefined) {
-    const why = rollout.failedMessage === undefined ? '' : ` (${rollout.failedMessage})`;
-    const message = `Revision ${rollout.failed} failed${why}; ${rollout.revision} runs.`;
-    return ready('True', appInstReasons.RolledBack, message);
-  }
+  if (rollout?.failed !== undefined)
+    return ready('True', appInstReasons.RolledBack, rolledBackMessage(rollout));
   if (appInst.spec.suspend)
     return ready('True', appInstReasons.Suspended, 'It runs, and is left as it is.');
   if (state === 'older' || deployed?.status !== 'True')

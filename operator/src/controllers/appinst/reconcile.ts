@@ -8,6 +8,7 @@
  */
 import { type AppInst, appInstReasons } from '@cloudlet/crds';
 import type { EventRecorder, Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
+import { stallsInMs } from '../../stalled.ts';
 import { conditionOf, createStatusWriter, type StatusWriter, timestamp } from '../../status.ts';
 import { ensureIdentity } from './identity.ts';
 import { allocate, type Allocation } from './allocate.ts';
@@ -16,6 +17,7 @@ import { decide, type Decision } from './desired.ts';
 import { type ObserveDependencies, type Observed, observe } from './observe.ts';
 import { releaseFinalizer, removeInstance } from './remove.ts';
 import type { Rollout } from './rollout.ts';
+import { obstacleOf } from './stalled.ts';
 
 export interface AppInstDependencies extends ObserveDependencies {
   readonly events: Pick<EventRecorder, 'record'>;
@@ -56,8 +58,9 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
     // 7: act
     const allocation = await allocate(region, observed, decision, signal);
     // and report
-    await report(resultOf(observed, decision, allocation), signal);
-    return nextLook(dependencies, observed, decision);
+    const result = resultOf(observed, decision, allocation);
+    await report(result, signal);
+    return nextLook(dependencies, observed, decision, result);
   };
 }
 
@@ -78,6 +81,7 @@ function resultOf(observed: Observed, decision: Decision, allocation: Allocation
     refusal,
     placed,
     rollout: rolloutOf(observed, decision, allocation),
+    verdict: observed.verdict,
   };
 }
 
@@ -97,20 +101,22 @@ function rolloutOf(
   return { ...decision.pin, sequence, startedAt: startedAt ?? timestamp(now) };
 }
 
-/** When to look again though nothing changes: a roll-out's deadline, and secrets, which nobody may watch. */
+/** When to look again though nothing changes: a deadline, and secrets, which nobody may watch. */
 function nextLook(
   { secretResyncMs = 5 * 60_000 }: AppInstDependencies,
-  { verdict, copy }: Observed,
+  { verdict, copy, now }: Observed,
   decision: Decision,
+  result: Result,
 ): Outcome {
   if (decision.kind === 'Idle') return done;
   const deadlineMs = verdict.kind === 'Underway' ? verdict.deadlineMs : undefined;
   const isMissing =
     decision.kind === 'Refused' && decision.problem.reason === appInstReasons.SecretNotFound;
   const secretMs = isMissing ? missingSecretMs : copy ? secretResyncMs : undefined;
-  const afterMs = Math.min(deadlineMs ?? Infinity, secretMs ?? Infinity);
+  const stallsMs = stallsInMs(obstacleOf(result), now);
+  const afterMs = Math.min(deadlineMs ?? Infinity, secretMs ?? Infinity, stallsMs ?? Infinity);
   if (!Number.isFinite(afterMs)) return done;
-  return { kind: 'requeue', afterMs: afterMs + 100, reason: 'deadline of a roll-out or a secret' };
+  return { kind: 'requeue', afterMs: afterMs + 100, reason: 'a deadline, or a secret' };
 }
 
 type Report = (result: Result, signal: AbortSignal) => Promise<AppInst>;

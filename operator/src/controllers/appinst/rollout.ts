@@ -18,7 +18,7 @@ export type RolloutVerdict =
   | { readonly kind: 'Underway'; readonly deadlineMs?: number };
 
 /** Reasons of `Deployed=False` that time does not heal: only another plan helps. */
-const permanentReasons: readonly string[] = [
+export const permanentReasons: readonly string[] = [
   appInstReasons.ImageNotFound,
   appInstReasons.ArchitectureMismatch,
   appInstReasons.InvalidCompose,
@@ -26,6 +26,11 @@ const permanentReasons: readonly string[] = [
 ];
 
 const defaultTimeoutMs = 5 * 60_000;
+
+/** How long a roll-out of an App may take. */
+export const updateTimeoutMs = (spec: AppSpec | undefined): number =>
+  parseDuration(spec?.updateTimeout) ?? defaultTimeoutMs;
+
 /** Bound of `rollout.failedMessage`. */
 const maxMessage = 1024;
 
@@ -60,7 +65,7 @@ export function rolloutVerdict(input: VerdictInput): RolloutVerdict {
   if (appInst.spec.powerState === 'Off' || appInst.spec.suspend) return { kind: 'Underway' };
   if (input.connectedSince === undefined) return { kind: 'Underway' };
   const startedAt = Date.parse(appInst.status?.rollout?.startedAt ?? '') || now;
-  const timeoutMs = parseDuration(input.spec?.updateTimeout) ?? defaultTimeoutMs;
+  const timeoutMs = updateTimeoutMs(input.spec);
   const deadlineMs = Math.max(startedAt, input.connectedSince) + timeoutMs - now;
   if (deadlineMs > 0) return { kind: 'Underway', deadlineMs };
   const last = deployed?.status === 'True' ? healthy : deployed;

@@ -13,6 +13,7 @@ import {
   type Condition,
 } from '@cloudlet/crds';
 import { usageOf } from '../../ledger/entries.ts';
+import { notTrueSince, type Obstacle, patienceMs, stalledVerdicts } from '../../stalled.ts';
 import { conditionOf, conditionsFrom, timestamp, type Verdict } from '../../status.ts';
 import type { Connection } from './liveness.ts';
 
@@ -32,6 +33,7 @@ export const operatorConditions = [
   cloudletConditions.Ready,
   cloudletConditions.Accepted,
   cloudletConditions.Connected,
+  cloudletConditions.Stalled,
 ] as const;
 
 export interface Result {
@@ -58,7 +60,12 @@ export function statusOf(result: Result): CloudletStatus {
     connection: connectionOf(result),
     allocated: allocatedOf(result.ledger),
     conditions: conditionsFrom(
-      [readyVerdict(result), acceptedVerdict(result), connectedVerdict(result)],
+      [
+        readyVerdict(result),
+        acceptedVerdict(result),
+        connectedVerdict(result),
+        ...stalledVerdicts(obstacleOf(result), now),
+      ],
       cloudlet.status?.conditions,
       generation,
       now,
@@ -142,4 +149,28 @@ function readyVerdict(result: Result): Verdict {
       `spec.maintenance is ${cloudlet.spec.maintenance}: no new instance is placed here.`,
     );
   return ready('True', cloudletReasons.Ready, 'Instances can be placed and are served.');
+}
+
+/**
+ * What only a person mends. A site that no agent has joined yet, one that is cut off, one that is revoked and
+ * one that drains have nothing of the kind: they are as somebody wants them, or may come back by themselves.
+ */
+export function obstacleOf(result: Result): Obstacle | undefined {
+  const { cloudlet, connection, holdback, isZoneMissing, now } = result;
+  if (holdback !== undefined || cloudlet.spec.revoked) return undefined;
+  const { reason, message } = readyVerdict(result);
+  if (isZoneMissing) {
+    const since = notTrueSince(cloudlet.status?.conditions, cloudletConditions.Ready, now);
+    return { reason, message, since, patienceMs: patienceMs.missing };
+  }
+  // Agents that take the Lease from each other stay refused until a key is accepted again.
+  if (connection.reason === cloudletReasons.DuplicateAgent)
+    return { reason, message, since: now, patienceMs: 0 };
+  const platform = conditionOf(cloudlet, cloudletConditions.PlatformReady);
+  if (connection.status !== 'True' || platform?.status !== 'False') return undefined;
+  const connected = conditionOf(cloudlet, cloudletConditions.Connected);
+  const connectedSince =
+    connected?.status === 'True' ? Date.parse(connected.lastTransitionTime) : now;
+  const since = Math.max(connectedSince, Date.parse(platform.lastTransitionTime));
+  return { reason, message, since, patienceMs: patienceMs.machines };
 }

@@ -14,6 +14,7 @@ import { joinSecretName, siteLeaseName } from '../../names.ts';
 import { confirmRemoval } from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
 import type { Region } from '../../region.ts';
+import { stallsInMs } from '../../stalled.ts';
 import {
   conditionOf,
   createPostponement,
@@ -22,7 +23,13 @@ import {
   type StatusWriter,
 } from '../../status.ts';
 import { answerRequest } from './answer.ts';
-import { operatorConditions, operatorFields, type Result, statusOf } from './conditions.ts';
+import {
+  obstacleOf,
+  operatorConditions,
+  operatorFields,
+  type Result,
+  statusOf,
+} from './conditions.ts';
 import { ensureIdentity } from './identity.ts';
 import { joinRecordOf, type JoinAddresses, mintJoin } from './join.ts';
 import type { Liveness } from './liveness.ts';
@@ -227,12 +234,16 @@ function reporter({ events, region }: CloudletDependencies, statuses: StatusWrit
   };
 }
 
-function nextLook({ connection }: Result, isPostponed: boolean): Outcome {
-  const afterMs = Math.min(connection.recheckMs ?? Infinity, isPostponed ? postponeMs : Infinity);
+function nextLook(result: Result, isPostponed: boolean): Outcome {
+  const afterMs = Math.min(
+    result.connection.recheckMs ?? Infinity,
+    isPostponed ? postponeMs : Infinity,
+    (stallsInMs(obstacleOf(result), result.now) ?? Infinity) + 100,
+  );
   if (!Number.isFinite(afterMs)) return done;
   return {
     kind: 'requeue',
     afterMs,
-    reason: 'the Lease may expire, or a count waits to be written',
+    reason: 'the Lease may expire, a count waits to be written, or what stands in the way stays',
   };
 }

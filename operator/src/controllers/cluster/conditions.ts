@@ -6,10 +6,11 @@ import {
   clusterReasons,
   type ClusterStatus,
 } from '@cloudlet/crds';
+import { notTrueSince, type Obstacle, patienceMs, stalledVerdicts } from '../../stalled.ts';
 import { conditionOf, conditionsFrom, type Verdict } from '../../status.ts';
 
 export const operatorFields = ['observedGeneration', 'instances'] as const;
-export const operatorConditions = [clusterConditions.Ready] as const;
+export const operatorConditions = [clusterConditions.Ready, clusterConditions.Stalled] as const;
 
 export interface Result {
   readonly cluster: Cluster;
@@ -26,8 +27,22 @@ export function statusOf(result: Result): ClusterStatus {
   return {
     observedGeneration: generation,
     instances,
-    conditions: conditionsFrom([readyVerdict(result)], cluster.status?.conditions, generation, now),
+    conditions: conditionsFrom(
+      [readyVerdict(result), ...stalledVerdicts(obstacleOf(result), now)],
+      cluster.status?.conditions,
+      generation,
+      now,
+    ),
   };
+}
+
+/** A site that is not Ready is none: it has a status of its own, and may come back. */
+export function obstacleOf(result: Result): Obstacle | undefined {
+  const { cluster, cloudlet, users, now } = result;
+  if (cloudlet || users !== undefined) return undefined;
+  const { reason, message } = readyVerdict(result);
+  const since = notTrueSince(cluster.status?.conditions, clusterConditions.Ready, now);
+  return { reason, message, since, patienceMs: patienceMs.missing };
 }
 
 function readyVerdict({ cluster, cloudlet, users }: Result): Verdict {

@@ -2,9 +2,16 @@
 import { type Cluster, finalizers } from '@cloudlet/crds';
 import type { Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
 import { refs, type Region } from '../../region.ts';
+import { lookWhenStalled } from '../../stalled.ts';
 import { createStatusWriter } from '../../status.ts';
 import { dropFinalizer, ensureFinalizer, referrersText } from '../finalizer.ts';
-import { operatorConditions, operatorFields, statusOf } from './conditions.ts';
+import {
+  obstacleOf,
+  operatorConditions,
+  operatorFields,
+  type Result,
+  statusOf,
+} from './conditions.ts';
 
 const done: Outcome = { kind: 'done' };
 
@@ -39,15 +46,16 @@ export function createClusterReconcile(
     const site = cluster.spec.cloudletRef.name;
     const ledger = region.ledgers.view(site);
     const instances = (ledger?.entries ?? []).filter((entry) => entry.cluster === key).length;
-    const status = statusOf({
+    const now = region.clock.now();
+    const result: Result = {
       cluster,
-      now: region.clock.now(),
+      now,
       cloudlet: region.cloudlets.get(site),
       instances,
       users: isLeaving ? referrersText('AppInst', appInsts) : undefined,
-    });
+    };
     // 7: report
-    await statuses.write(cluster, status, signal);
-    return done;
+    await statuses.write(cluster, statusOf(result), signal);
+    return lookWhenStalled(obstacleOf(result), now);
   };
 }
