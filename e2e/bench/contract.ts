@@ -44,4 +44,6 @@ export interface Target {
   readonly target?: string;
   /** What a peer reaches, with its name and where it says so. */
   readonly peer?: string;
+  /** Why it falls short where it does, as a sentence. */
+  readonly short?: string;
 }

@@ -4,10 +4,12 @@
  * Guarantees: starts only what the chosen benches need and takes it down; `--json FILE` writes every figure as
  * one flat object; a bench that fails is named, the others go on, and the exit code says so.
  */
-import { glob, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { glob, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError, helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
-import type { Bench, BenchContext, BenchNeed, Target } from '../bench/contract.ts';
+import type { Bench, BenchContext, BenchNeed } from '../bench/contract.ts';
+import { type Figure, pageOf, shown } from '../bench/markdown.ts';
 import { targets } from '../bench/targets.ts';
 import {
   controlPlaneTools,
@@ -25,6 +27,11 @@ import { type CommandContext, runMain } from './steps/main.ts';
 
 const flagTable = {
   json: { type: 'string', description: 'File to write the figures to, as one flat object.' },
+  keep: {
+    type: 'boolean',
+    description: 'Figures that stand in the file of --json and are not measured now stay.',
+  },
+  markdown: { type: 'string', description: 'File to write all figures to as a page.' },
   only: {
     type: 'list',
     description:
@@ -56,8 +63,8 @@ await runMain(async (context) => {
   cleanup.defer(await takeLock('bench'));
   progress(`load of the machine before: ${machineLoad()}`);
   const bed = await startNeeds(needs, context);
-  const figures: Record<string, number> = {};
-  const rows: Row[] = [];
+  const figures: Record<string, number> = flags.keep ? await readFigures(flags.json) : {};
+  const rows: Figure[] = [];
   let failed = 0;
   for (const bench of benches) {
     signal.throwIfAborted();
@@ -78,8 +85,19 @@ await runMain(async (context) => {
   }
   console.log(tableOf(rows));
   if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
+  if (flags.markdown) {
+    const sorted = Object.entries(figures).sort(([a], [b]) => a.localeCompare(b));
+    const all = sorted.map(([key, value]) => ({ key, value, ...targets[key] }));
+    await writeFile(flags.markdown, pageOf(all, new Date().toISOString().slice(0, 10)));
+  }
   return failed === 0 ? 0 : 1;
 });
+
+async function readFigures(file: string | undefined): Promise<Record<string, number>> {
+  if (file === undefined) throw new TerminalError('InvalidFlags', '--keep wants --json');
+  if (!existsSync(file)) return {};
+  return JSON.parse(await readFile(file, 'utf8')) as Record<string, number>;
+}
 
 async function findBenches(only: readonly string[]): Promise<Bench[]> {
   const chosen = (await readBenches()).filter(({ prefix, whenAsked }) =>
@@ -141,16 +159,11 @@ async function startNeeds(
   };
 }
 
-interface Row extends Target {
-  readonly key: string;
-  readonly value: number;
-}
-
-function tableOf(rows: readonly Row[]): string {
+function tableOf(rows: readonly Figure[]): string {
   const head = ['figure', 'measured', 'unit', 'target', 'peer'];
   const cells = rows.map(({ key, value, unit = '', target = '', peer = '' }) => [
     key,
-    Number(value.toPrecision(4)).toLocaleString('en', { maximumFractionDigits: 3 }),
+    shown(value),
     unit,
     target,
     peer,

@@ -1,0 +1,61 @@
+/** The figures as a page of the documents: docs/benchmarks.md. */
+import { cpus, release, totalmem } from 'node:os';
+import type { Target } from './contract.ts';
+
+export interface Figure extends Target {
+  readonly key: string;
+  readonly value: number;
+}
+
+const gibibyte = 1024 ** 3;
+
+/** A page with every figure beside its target and its peer; what falls short gives its reason. */
+export function pageOf(figures: readonly Figure[], date: string): string {
+  const rows = figures.map((figure) =>
+    [
+      `\`${figure.key}\``,
+      [shown(figure.value), figure.unit].filter(Boolean).join(' '),
+      figure.target ?? '',
+      verdict(figure),
+      figure.peer ?? '',
+    ].join(' | '),
+  );
+  const short = figures.filter((figure) => isReached(figure) === false);
+  return [
+    '# Benchmarks',
+    '',
+    `Measured on ${date} by \`npm run bench\`, on ${machine()}. Ratios compare in one run; peers' figures are their own, of their own machines. Written by \`npm run bench -- --json FILE --keep --markdown docs/benchmarks.md\`.`,
+    '',
+    '| figure | measured | target | reached | peer |',
+    '| --- | --: | --- | --- | --- |',
+    ...rows.map((row) => `| ${row} |`),
+    '',
+    ...(short.length > 0 ? ['## What falls short', ''] : []),
+    ...short.map(({ key, short: why }) => `- \`${key}\`: ${why ?? 'not explained yet.'}`),
+    '',
+  ].join('\n');
+}
+
+/** Undefined where there is no target. @throws RangeError when a target is not such as '<= 5'. */
+export function isReached({ value, target }: Figure): boolean | undefined {
+  if (target === undefined) return undefined;
+  const match = /^(<=|>=) ([\d.]+)$/.exec(target);
+  if (!match) throw new RangeError(`target '${target}' is not such as '<= 5'`);
+  const bound = Number(match[2]);
+  return match[1] === '<=' ? value <= bound : value >= bound;
+}
+
+export function shown(value: number): string {
+  return Number(value.toPrecision(4)).toLocaleString('en', { maximumFractionDigits: 3 });
+}
+
+function verdict(figure: Figure): string {
+  const reached = isReached(figure);
+  return reached === undefined ? '' : reached ? 'yes' : '**no**';
+}
+
+function machine(): string {
+  const all = cpus();
+  const model = all[0]?.model.trim() ?? 'unknown';
+  return `${all.length} × ${model}, ${Math.round(totalmem() / gibibyte)} GiB, Linux ${release()}, Node ${process.versions.node}`;
+}
