@@ -19,6 +19,7 @@ import { createClient, openAccess } from '@cloudlet/runtime/kubernetes';
 import { commonFlags, splitArguments } from './arguments.ts';
 import { type Command, exitCodes, type Flags, type RegionAccess } from './command.ts';
 import { convertCommand } from './commands/convert.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { getCommand } from './commands/get.ts';
 import { joinCommand } from './commands/join.ts';
@@ -34,6 +35,7 @@ export const commands: readonly Command[] = [
   execCommand,
   logsCommand,
   shellCommand,
+  doctorCommand,
   convertCommand,
 ];
 
@@ -88,7 +90,7 @@ async function runCommand(
   let opened: RegionAccess | undefined;
   try {
     return await command.run({
-      ...{ flags: flags, positionals, command: split.command, terminal, clock, signal },
+      ...{ flags, positionals, command: split.command, terminal, clock, signal, version },
       region: () => (opened ??= openRegion(flags, terminal, clock, version)),
     });
   } finally {

@@ -25,6 +25,8 @@ export interface CommandContext {
   readonly terminal: Terminal;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Of the plugin. */
+  readonly version: string;
   region(): RegionAccess;
 }
 

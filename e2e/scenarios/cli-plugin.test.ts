@@ -3,103 +3,28 @@
  * joined with.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { bundlePlugin } from '@cloudlet/cli/bundle';
-import { type AgentChild, eventually, startAgent } from '@cloudlet/agent/testing';
-import { type CommandResult, runCommand } from '@cloudlet/runtime/base';
-import {
-  type ControlPlane,
-  type Region,
-  startControlPlane,
-  startRegion,
-  until,
-} from '../testbed/index.ts';
+import { type AgentChild, eventually } from '@cloudlet/agent/testing';
+import { type ControlPlane, type Region, until } from '../testbed/index.ts';
+import { type CliWorld, openCliWorld, shopFile } from './cli-world.ts';
 
+let world: CliWorld;
 let dir: string;
 let controlPlane: ControlPlane;
 let region: Region;
-let plugin: string;
 let agent: AgentChild | undefined;
 
-const anyCode = Array.from({ length: 255 }, (_, code) => code + 1);
-
-/** The plugin as a process of its own, since kubectl passes arguments, streams and exit code through. */
-function cloudlet(args: readonly string[], input?: string): Promise<CommandResult> {
-  return runCommand(process.execPath, [plugin, ...args], {
-    env: { KUBECONFIG: controlPlane.kubeconfig },
-    allow: anyCode,
-    timeoutMs: 120_000,
-    ...(input === undefined ? {} : { input }),
-  });
-}
-
-async function apply(kind: string, metadata: object, spec: object): Promise<void> {
-  const object = { apiVersion: 'edge.cloudlet.dev/v1alpha1', kind, metadata, spec };
-  await controlPlane.kubectl(['apply', '-f', '-'], { input: JSON.stringify(object) });
-}
-
-function startSite(joinText: string): AgentChild {
-  return startAgent({
-    args: [
-      ...['--state-dir', join(dir, 'site'), '--driver', 'fake', '--member', 'phone-1'],
-      ...['--join-file', '-', '--health-address', 'off'],
-    ],
-    input: joinText,
-  });
-}
-
 before(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'cli-'));
-  plugin = await bundlePlugin(join(dir, 'kubectl-cloudlet'));
-  controlPlane = await startControlPlane({ dir: join(dir, 'region') });
-  region = await startRegion({ controlPlane, dir: join(dir, 'processes') });
-  await apply('Zone', { name: 'city' }, { operator: 'campus' });
-  for (const [name, spec] of [
-    ['north', {}],
-    ['south', { maintenance: 'Drain' }],
-  ] as const) {
-    const zoneRef = { name: 'city' };
-    await apply('Cloudlet', { name }, { operator: 'campus', platform: 'Fake', zoneRef, ...spec });
-  }
-  await apply('Flavor', { name: 'small' }, { vcpus: '100m', memory: '64Mi' });
-  const ready = ['wait', '--for=condition=Available', '--timeout=60s'];
-  await controlPlane.kubectl([...ready, 'apiservice/v1alpha1.access.edge.cloudlet.dev'], {
-    timeoutMs: 70_000,
-  });
+  world = await openCliWorld();
+  ({ dir, controlPlane, region } = world);
 });
 
-after(async () => {
-  await agent?.stop('SIGKILL');
-  await region?.stop();
-  await controlPlane?.stop();
-  await rm(dir, { recursive: true, force: true, maxRetries: 20 });
-});
+after(() => world?.[Symbol.asyncDispose]());
 
-const shop = (workload: object) =>
-  [
-    {
-      apiVersion: 'edge.cloudlet.dev/v1alpha1',
-      kind: 'App',
-      metadata: { name: 'shop' },
-      spec: {
-        version: '1',
-        deployment: 'Docker',
-        defaultFlavorRef: { name: 'small' },
-        ...workload,
-      },
-    },
-    {
-      apiVersion: 'edge.cloudlet.dev/v1alpha1',
-      kind: 'AppInst',
-      metadata: { name: 'shop' },
-      spec: { appRef: { name: 'shop' }, zoneRef: { name: 'city' } },
-    },
-  ]
-    .map((object) => JSON.stringify(object))
-    .join('\n---\n');
+const cloudlet = (args: readonly string[], input?: string) =>
+  world.cloudlet(args, input === undefined ? {} : { input });
 
 test('kubectl finds the plugin and passes flags and exit codes through', async () => {
   const { PATH: path = '' } = process.env;
@@ -116,10 +41,7 @@ test('a join is printed, good once, and made anew on request', async () => {
   const renewed = await cloudlet(['join', 'north', '--renew']);
   assert.equal(renewed.code, 0, renewed.stderr);
   assert.notEqual((JSON.parse(renewed.stdout) as { token: string }).token, token);
-  agent = startSite(renewed.stdout);
-  await until('Cloudlet north to be Ready', 60_000, async () => {
-    await controlPlane.kubectl(['wait', '--for=condition=Ready', '--timeout=5s', 'cloudlet/north']);
-  });
+  agent = await world.join(renewed.stdout);
   const used = await cloudlet(['join', 'north']);
   assert.equal(used.code, 1);
   assert.match(used.stderr, /was used by the key SHA256:.*kubectl cloudlet join north --renew/);
@@ -130,13 +52,13 @@ test('a join is printed, good once, and made anew on request', async () => {
 
 test('explain names every site of the zone and why not, before anything is applied', async () => {
   const path = join(dir, 'shop.yaml');
-  await writeFile(path, shop({ image: 'shop:1' }));
+  await writeFile(path, shopFile({ image: 'shop:1' }));
   const { stdout, stderr, code } = await cloudlet(['explain', '-f', path]);
   assert.equal(code, 0, stderr + stdout);
   assert.match(stdout, /default\/shop would run at north/);
   assert.match(stdout, /north +chosen/);
   assert.match(stdout, /south +no +\S+/);
-  await writeFile(path, shop({ image: 'shop:1', architectures: ['linux/s390x'] }));
+  await writeFile(path, shopFile({ image: 'shop:1', architectures: ['linux/s390x'] }));
   const none = await cloudlet(['explain', '-f', path]);
   assert.equal(none.code, 1);
   assert.match(none.stdout, /default\/shop fits no site/);
@@ -144,7 +66,7 @@ test('explain names every site of the zone and why not, before anything is appli
 });
 
 test('get shows sites and instances with their health', async () => {
-  await controlPlane.kubectl(['apply', '-f', '-'], { input: shop({ image: 'shop:1' }) });
+  await controlPlane.kubectl(['apply', '-f', '-'], { input: shopFile({ image: 'shop:1' }) });
   await controlPlane.kubectl(['wait', '--for=condition=Ready', '--timeout=60s', 'appinst/shop'], {
     timeoutMs: 70_000,
   });

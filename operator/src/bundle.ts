@@ -4,6 +4,7 @@
  * Guarantees: syntax of Node 24, ES modules, no native addon; the same sources give the same bytes.
  */
 import { rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile } from 'esbuild';
@@ -19,6 +20,7 @@ export interface OperatorBundle {
 export async function bundleOperator(
   folder = source('../../dist/operator'),
 ): Promise<OperatorBundle> {
+  const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
   await rm(folder, { recursive: true, force: true });
   const { metafile } = await build({
     entryPoints: [{ in: source('./main.ts'), out: 'cloudlet' }],
@@ -34,6 +36,7 @@ export async function bundleOperator(
     keepNames: true,
     legalComments: 'none',
     metafile: true,
+    define: { CLOUDLET_REGION_VERSION: JSON.stringify(version) },
     // Optional accelerators of ws, which are native addons.
     external: ['bufferutil', 'utf-8-validate'],
     // CommonJS inside asks for the modules of Node by `require`.

@@ -1,6 +1,8 @@
 /** What other rooms may use of the operator: names, kinds, the plan, placement, and the process itself. */
 export * from './kinds.ts';
 export * from './names.ts';
+export { portsTakenBy } from './ledger/entries.ts';
+export { defaultPortRange, type PortRange } from './ledger/ports.ts';
 export { instanceIdOf, renderPlan, type RenderInput } from './plan/render.ts';
 export { revisionName } from './plan/revision.ts';
 export { explainAppInst, type ExplainInput } from './placement/explain.ts';

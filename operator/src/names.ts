@@ -7,6 +7,8 @@ export const hashKeySecret = 'cloudlet-hash-key';
 /** Serving certificates (`tls.crt`, `tls.key`, `ca.crt`) of the region's processes. */
 export const servingSecrets = { hub: 'cloudlet-hub-tls', access: 'cloudlet-access-tls' } as const;
 
+/** Lease that the operators elect their leader by. */
+export const operatorLease = 'cloudlet-operator';
 export const joinSecretName = (cloudlet: string): string => `join-${cloudlet}`;
 export const joinSecretPrefix = 'join-';
 export const siteLeaseName = (cloudlet: string): string => `site-${cloudlet}`;
@@ -34,4 +36,6 @@ export const leaseAnnotations = {
   duplicate: 'edge.cloudlet.dev/duplicate',
   /** On a hub's Lease: host and port for the access server. */
   hubAddress: 'edge.cloudlet.dev/address',
+  /** On a hub's Lease: version of the region's processes. */
+  version: 'edge.cloudlet.dev/version',
 } as const;

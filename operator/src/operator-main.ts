@@ -26,6 +26,7 @@ import { Registry } from 'prom-client';
 import { createRegionIdentity } from './controllers/identity/reconcile.ts';
 import { createControllers } from './controllers/wiring.ts';
 import { parseEndpoint } from './hub/endpoint.ts';
+import { operatorLease } from './names.ts';
 import { createOperatorMetrics } from './operator-metrics.ts';
 import { createRegion } from './region.ts';
 
@@ -119,7 +120,7 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
   const election = createLeaderElection({
     client,
     namespace: namespaces.system,
-    name: 'cloudlet-operator',
+    name: operatorLease,
     identity: `${name}_${randomUUID()}`,
     clock,
     logger,

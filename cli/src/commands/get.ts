@@ -2,6 +2,7 @@
 import type { AppInst, Cloudlet, Condition } from '@cloudlet/crds';
 import { ForbiddenError } from '@cloudlet/runtime/base';
 import { resourceTypes } from '@cloudlet/operator';
+import { ageOf } from '../age.ts';
 import type { Command } from '../command.ts';
 import { formatTable } from '../terminal.ts';
 
@@ -102,11 +103,3 @@ export function instanceTable(instances: readonly AppInst[], withNamespace: bool
 
 const shortened = (message: string): string =>
   message.length > 80 ? `${message.slice(0, 79)}…` : message;
-
-export function ageOf(time: string, now: number): string {
-  const seconds = Math.max(0, Math.round((now - Date.parse(time)) / 1000));
-  if (seconds < 120) return `${seconds}s`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`;
-  return `${Math.floor(seconds / 86_400)}d`;
-}

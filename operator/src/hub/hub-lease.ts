@@ -1,5 +1,5 @@
 /**
- * The hub's own Lease: that it is there, and where its internal listener answers.
+ * The hub's own Lease: that it is there, of which version, and where its internal listener answers.
  *
  * Guarantees: renewed every 10 s for 30 s, under the name `hub-<name>`; given back at the end.
  */
@@ -12,6 +12,7 @@ import {
 } from '@cloudlet/runtime/kubernetes';
 import { type Lease, leaseType } from '../kinds.ts';
 import { hubLeasePrefix, leaseAnnotations } from '../names.ts';
+import { regionVersion } from '../version.ts';
 
 export interface HubLeaseOptions {
   readonly client: KubernetesClient;
@@ -57,7 +58,12 @@ export class HubLease {
   async #write(holderIdentity: string, signal?: AbortSignal): Promise<void> {
     const { clock, address } = this.#options;
     const patch = {
-      metadata: { annotations: { [leaseAnnotations.hubAddress]: address } },
+      metadata: {
+        annotations: {
+          [leaseAnnotations.hubAddress]: address,
+          [leaseAnnotations.version]: regionVersion,
+        },
+      },
       spec: {
         holderIdentity,
         leaseDurationSeconds: durationSeconds,

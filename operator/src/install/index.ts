@@ -1,5 +1,5 @@
 /** What installs the region, for charts and whoever else puts it into a cluster. */
-export { processes, type ProcessName, accountOf } from './accesses.ts';
+export { accessApiService, accountOf, processes, type ProcessName } from './accesses.ts';
 export { accessPort, textOf } from './generate.ts';
 export { accessManifests } from './api-service.ts';
 export { flowControlManifests } from './flow-control.ts';
