@@ -54,6 +54,14 @@ test('a sequence is higher than any that the instance had at another site', () =
   assert.equal(entryOf(placed(empty, 'a', { floor: 41 }), 'a')?.sequence, 42);
 });
 
+test('an entry that is older than the last report gets a later sequence, once', () => {
+  const restored = placed(empty, 'a');
+  const later = placed(restored, 'a', { floor: 6, reported: 6 });
+  assert.equal(entryOf(later, 'a')?.sequence, 7);
+  assert.deepEqual(entryOf(later, 'a')?.ports, entryOf(restored, 'a')?.ports);
+  assert.equal(placed(later, 'a', { floor: 7, reported: 6 }), later);
+});
+
 test('a port that the plan no longer has stays taken until the site runs the new one', () => {
   const once = placed(empty, 'a');
   const without = placed(once, 'a', { ports: [], inputs: 'b', acknowledged: 1 });

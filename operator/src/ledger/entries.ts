@@ -85,13 +85,20 @@ export interface PlaceRequest {
   readonly remembered?: readonly LedgerPort[];
   /** Highest sequence that the site says it runs. */
   readonly acknowledged?: number;
+  /** Sequence of the last report on record, whatever it said of it. */
+  readonly reported?: number;
 }
 
 export type PlaceResult =
   | { readonly kind: 'Placed'; readonly entry: LedgerEntry }
   | { readonly kind: 'PortsExhausted'; readonly port: string };
 
-/** Writes down an instance, or what changed of it. Gives the same ledger back when nothing did. */
+/**
+ * Writes down an instance, or what changed of it. Gives the same ledger back when nothing did. An entry that is
+ * older than what was reported gets a later sequence: the site would take it for old news, and its reports
+ * would be refused. It is so after a restore of the region, and when the site that an instance left reports
+ * the removal before the placement is on record.
+ */
 export function place(
   ledger: CloudletLedgerSpec,
   request: PlaceRequest,
@@ -111,7 +118,7 @@ export function place(
   if (grant.kind === 'Exhausted')
     return { ledger, result: { kind: 'PortsExhausted', port: grant.port } };
   const inputs = inputsHash(request, grant.ports);
-  const isChanged = previous?.inputs !== inputs;
+  const isChanged = previous?.inputs !== inputs || (request.reported ?? 0) > previous.sequence;
   const sequence = isChanged
     ? Math.max(ledger.sequence, request.floor, tombstone?.sequence ?? 0) + 1
     : previous.sequence;

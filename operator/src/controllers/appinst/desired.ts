@@ -231,7 +231,13 @@ function ledgerRequest(observed: Observed, chosen: Chosen): PlaceRequest {
         ? rememberedPorts(appInst)
         : [],
     acknowledged: acknowledgedSequence(appInst),
+    reported: reportedSequence(appInst),
   };
+}
+
+/** The sequence that reports must not fall behind. */
+function reportedSequence({ metadata, status }: AppInst): number {
+  return status?.site?.uid === metadata.uid ? (status?.site?.placement ?? 0) : 0;
 }
 
 /** The highest sequence that the site says it runs. */
