@@ -17,7 +17,7 @@ import type { ControllerRevision, Lease } from './kinds.ts';
 
 export const someTime = '2026-01-01T00:00:00Z';
 
-const metadata = (name: string, more: Partial<ObjectMeta> = {}): ObjectMeta => ({
+export const metadata = (name: string, more: Partial<ObjectMeta> = {}): ObjectMeta => ({
   name,
   uid: `uid-${name}`,
   resourceVersion: '1',
