@@ -28,6 +28,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'writes.perAppInst': { target: '<= 4' },
   'start.warm.seconds': { target: '<= 60', unit: 's' },
   'start.cold.seconds': { target: '<= 900', unit: 's' },
+  'helm.installToReady.seconds': { target: '<= 30', unit: 's' },
   'agent.rss.idle': {
     target: '<= 72',
     peer: '60 to 80 (KubeEdge edgecore), 270 (k3s agent)',
@@ -44,6 +45,7 @@ export const targets: Readonly<Record<string, Target>> = {
   },
   'tunnel.throughput.mibPerSecond': { unit: 'MiB/s' },
   'tunnel.websocket.ratio': { target: '>= 0.35', unit: 'times' },
+  'tunnel.websocket.mibPerSecond': { unit: 'MiB/s' },
   'tunnel.echo.p99.underBulk': { target: '<= 10', unit: 'ms' },
   'tunnel.stalledReader.mib': { target: '<= 2', peer: '125 (yamux-js)', unit: 'MiB' },
   'exec.firstByte.p50': { unit: 'ms' },

@@ -8,7 +8,6 @@
  * window of its stream and some 100 KiB, and delays no other session; data passes on as it arrives, whole
  * frame or not; a frame that the protocol does not know, or that is too long, ends its session alone.
  */
-import { once } from 'node:events';
 import { PassThrough, Writable, type Duplex, type Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { z } from 'zod';
@@ -27,6 +26,12 @@ type Channel = (typeof sessionChannels)[keyof typeof sessionChannels];
 const headerBytes = 5;
 /** Longest data frame; a longer chunk is cut. */
 export const maxFrameBytes = 64 * 1024;
+/**
+ * Written but not yet taken by the stream, whose own mark of 16 KiB lets one frame under way at a time and
+ * leaves the line idle in between.
+ */
+const heldBytes = 4 * maxFrameBytes;
+const frameWritten = Symbol('frameWritten');
 /** Longest frame of the other kinds. */
 const maxControlBytes = 4096;
 
@@ -197,6 +202,7 @@ async function pump(source: Readable, stream: Duplex, channel: Channel): Promise
     await writeFrames(stream, channel, Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk));
 }
 
+/** Resolves when the stream takes more. */
 async function writeFrames(stream: Duplex, channel: Channel, data: Buffer): Promise<void> {
   for (let start = 0; start === 0 || start < data.length; start += maxFrameBytes) {
     if (!stream.writable) throw new ProtocolError('the session is closed');
@@ -206,9 +212,10 @@ async function writeFrames(stream: Duplex, channel: Channel, data: Buffer): Prom
     header.writeUInt32BE(part.length, 1);
     stream.cork();
     stream.write(header);
-    const hasRoom = stream.write(part);
+    stream.write(part, () => stream.emit(frameWritten));
     process.nextTick(() => stream.uncork());
-    if (!hasRoom) await drained(stream);
+    while (stream.writableLength > heldBytes && !stream.destroyed)
+      await either(stream, frameWritten, 'close');
   }
 }
 
@@ -224,14 +231,20 @@ async function sendExit(stream: Duplex, exit: SessionExit): Promise<void> {
 
 /** Resolves when the stream takes more, or is closed. */
 async function drained(stream: Writable): Promise<void> {
-  if (stream.destroyed || !stream.writableNeedDrain) return;
-  const settled = new AbortController();
-  const { signal } = settled;
-  try {
-    await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })]);
-  } finally {
-    settled.abort();
-  }
+  if (!stream.destroyed && stream.writableNeedDrain) await either(stream, 'drain', 'close');
+}
+
+/** By plain listeners: `once` of two events makes an error for the one that does not come, at each chunk. */
+function either(stream: Writable, one: string | symbol, other: string): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      stream.off(one, settle);
+      stream.off(other, settle);
+      resolve();
+    };
+    stream.on(one, settle);
+    stream.on(other, settle);
+  });
 }
 
 function json(value: unknown): Buffer {

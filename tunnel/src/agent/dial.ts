@@ -84,6 +84,8 @@ async function openWebSocket(tcp: Socket, address: Address, signal: AbortSignal)
     perMessageDeflate: false,
     maxPayload: maxWebSocketPayload,
     followRedirects: false,
+    // A mask of zeros: masks keep pages from choosing what a proxy sees, and ours sees TLS anyway.
+    generateMask: () => undefined,
   });
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: Error): void => {
