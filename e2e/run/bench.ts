@@ -119,8 +119,9 @@ async function readBenches(): Promise<Bench[]> {
   return benches.sort((a, b) => a.prefix.localeCompare(b.prefix));
 }
 
-const isChosen = (prefix: string, only: readonly string[]): boolean =>
-  only.length === 0 || only.some((part) => prefix.startsWith(part));
+function isChosen(prefix: string, only: readonly string[]): boolean {
+  return only.length === 0 || only.some((part) => prefix.startsWith(part));
+}
 
 /** Starts what any of the benches needs; a region listens where phones can reach it, if there are some. */
 async function startNeeds(
