@@ -184,6 +184,26 @@ test('a plan of a lower sequence is dropped, and so is one that a removal overto
   await life.stop();
 });
 
+test('an order that is older than what the site has is answered by what it has', async (t) => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock });
+  const life = await Life.start(await aFolder(t), driver, clock);
+  await life.connect([aPlan({ sequence: 5 })]);
+  await life.pass(2000);
+  const { length } = life.uplink.reports;
+  await life.agent.plan(aPlan({ sequence: 4 }), 'of an older region');
+  await life.agent.remove(aRemoval({ sequence: 3 }));
+  const again = life.uplink.reports.slice(length).map(({ status }) => status.site.placement);
+  assert.deepEqual(again, [5, 5]);
+  assert.equal(life.uplink.condition('Deployed'), 'True Deployed');
+  await life.agent.remove(aRemoval({ sequence: 6 }));
+  await life.pass(2000);
+  await life.agent.plan(aPlan({ sequence: 4 }), 'of an older region');
+  const { site } = life.uplink.latest()?.status ?? {};
+  assert.deepEqual([site?.placement, site?.removed], [6, true]);
+  await life.stop();
+});
+
 test('a plan with an unknown feature is answered Unsupported and keeps what runs', async (t) => {
   const clock = new FakeClock();
   const folder = await aFolder(t);

@@ -166,7 +166,7 @@ export class Agent implements TunnelHandler {
     await this.#write(plan.id, async () => {
       const verdict = await store.desired.putPlan(plan, hash);
       logger.info('a plan came', { instance: plan.id, sequence: plan.sequence, verdict });
-      if (verdict === 'Stale') return;
+      if (verdict === 'Stale') return this.#tellAgain(plan.id);
       this.#reconciler.trust();
       this.#publish();
       if (verdict === 'Accepted') this.#reconciler.planned(plan.id);
@@ -181,7 +181,7 @@ export class Agent implements TunnelHandler {
       const isNew = await store.desired.putRemoval(removal);
       const verdict = isNew ? 'Accepted' : 'Stale';
       logger.info('an order to remove came', { instance: id, sequence, verdict });
-      if (!isNew) return;
+      if (!isNew) return this.#tellAgain(id);
       this.#reconciler.trust();
       this.#publish();
       this.#reconciler.look(id);
@@ -254,6 +254,12 @@ export class Agent implements TunnelHandler {
     const record = store.desired.records.get(id);
     if (!record || record.orphan || !this.#reconciler.site) return;
     this.#reporter.offer(instanceContent({ record, agentVersion, ...this.#reconciler.sight(id) }));
+  }
+
+  /** The region is behind, as after a restore: it gave an order that is older than what the site has. */
+  #tellAgain(id: string): void {
+    this.#reporter.repeat(id);
+    this.#report(id);
   }
 
   #siteChanged(): void {

@@ -1,7 +1,7 @@
 /**
  * Sends reports: only while this member is active, and only on a change of meaning.
  *
- * Guarantees: an equal content is not sent twice in one spell of activity; what is on its way to something
+ * Guarantees: an equal content is not sent twice in one spell of activity unless asked for; what is on its way to something
  * better is sent only after it lasted 5 s, so a quick roll-out costs one report; what falls from a settled state
  * without a new plan is told at once, at most every 5 s, so that a phone's loss is seen and a crash loop floods
  * nobody; `lastTransitionTime` is when the status of a condition changed, also over a restart of the agent;
@@ -104,6 +104,11 @@ export class Reporter {
       site: { ...content.site, boot, sequence: ++this.#sequence },
       conditions: this.#conditions(siteKey, content.verdicts, undefined),
     });
+  }
+
+  /** The next content is sent though it was sent before: the region has lost it. */
+  repeat(id: string): void {
+    this.#sent.delete(id);
   }
 
   /** The instance is no more. */

@@ -159,12 +159,24 @@ test('an orphan that the region comes to know is announced no more', () => {
   assert.deepEqual(link.sent, ['synced a', 'synced']);
 });
 
-test('a site that is ahead of the region is told nothing and told about', () => {
-  const link = new RecordingLink({ have: [{ id: 'a', sequence: 7, hash: 'a7' }] });
-  const { stream, ahead } = aStream(new Map([['a', planOf('a', 2)]]), link);
+test('a site that is ahead of the region is sent the older order once, and told about', () => {
+  const have = ['a', 'b', 'c'].map((id) => ({ id, sequence: 7, hash: `${id}7` }));
+  const link = new RecordingLink({ have: have.map((one, n) => ({ ...one, removed: n === 2 })) });
+  const orders = new Map([
+    ['a', planOf('a', 2)],
+    ['b', removalOf('b', 3)],
+    ['c', planOf('c', 4)],
+  ]);
+  const { stream, ahead, settle } = aStream(orders, link);
   stream.start();
-  assert.deepEqual(link.sent, ['synced']);
-  assert.deepEqual(ahead, ['a']);
+  for (const id of orders.keys()) stream.touch(id);
+  settle();
+  assert.deepEqual(link.sent, ['plan a 2 a2', 'remove b 3', 'plan c 4 c4', 'synced']);
+  assert.deepEqual(ahead, ['a', 'b', 'c']);
+  orders.set('a', planOf('a', 8));
+  stream.touch('a');
+  settle();
+  assert.equal(link.sent.at(-1), 'plan a 8 a8');
 });
 
 test('a link that ended is sent nothing more', () => {

@@ -3,7 +3,9 @@
  *
  * Guarantees: level-triggered and coalesced: a burst of changes to one instance costs one message, always
  * of the latest order; nothing is sent twice to a link that has it; the list of orphans is sent again when
- * it changes. Nothing is ever removed because it is absent: see `orders.ts`.
+ * it changes. A site that is ahead of the region, as after a restore, is sent the order that it is ahead of,
+ * once: it follows none that is older than what it has, and answers by reporting again, which is how the
+ * region learns of it. Nothing is ever removed because it is absent: see `orders.ts`.
  */
 import type { SiteLink } from '@cloudlet/tunnel';
 import { differenceOf, type Known, type Order } from './orders.ts';
@@ -33,6 +35,8 @@ export class SiteStream {
   readonly #known: Map<string, Known>;
   readonly #dirty = new Set<string>();
   readonly #orphans = new Set<string>();
+  /** Sequence of the order that an instance was ahead of, and the site was sent. */
+  readonly #behind = new Map<string, number>();
   #announced: string | undefined;
   #scheduled = false;
 
@@ -96,8 +100,19 @@ export class SiteStream {
     } else if (difference === 'orphan') {
       this.#orphans.add(id);
     } else if (difference === 'ahead') {
-      this.#options.onAhead(id);
+      this.#sendOlder(id, order);
     }
+  }
+
+  #sendOlder(id: string, order: Order): void {
+    if (order.kind !== 'plan' && order.kind !== 'remove') return;
+    const { sequence } = order.kind === 'plan' ? order.plan : order.removal;
+    if (this.#behind.get(id) === sequence) return;
+    this.#behind.set(id, sequence);
+    const { link, onAhead } = this.#options;
+    if (order.kind === 'plan') link.sendPlan(order.plan, order.hash);
+    else link.sendRemoval(order.removal);
+    onAhead(id);
   }
 
   /** Once a sequence: the site keeps the order on disk and repeats it by itself. */

@@ -93,6 +93,12 @@ export type PlaceResult =
   | { readonly kind: 'Placed'; readonly entry: LedgerEntry }
   | { readonly kind: 'PortsExhausted'; readonly port: string };
 
+/** Whether the region knows less than the site said. */
+export const isBehind = (
+  { sequence }: Pick<LedgerEntry, 'sequence'>,
+  { reported = 0 }: Pick<PlaceRequest, 'reported'>,
+): boolean => reported > sequence;
+
 /**
  * Writes down an instance, or what changed of it. Gives the same ledger back when nothing did. An entry that is
  * older than what was reported gets a later sequence: the site would take it for old news, and its reports
@@ -118,7 +124,7 @@ export function place(
   if (grant.kind === 'Exhausted')
     return { ledger, result: { kind: 'PortsExhausted', port: grant.port } };
   const inputs = inputsHash(request, grant.ports);
-  const isChanged = previous?.inputs !== inputs || (request.reported ?? 0) > previous.sequence;
+  const isChanged = previous?.inputs !== inputs || isBehind(previous, request);
   const sequence = isChanged
     ? Math.max(ledger.sequence, request.floor, tombstone?.sequence ?? 0) + 1
     : previous.sequence;

@@ -13,7 +13,13 @@ import {
   type Cloudlet,
 } from '@cloudlet/crds';
 import { describeError, TerminalError } from '@cloudlet/runtime/base';
-import { floorOf, inputsHash, type PlaceRequest, rememberedPorts } from '../../ledger/entries.ts';
+import {
+  floorOf,
+  inputsHash,
+  isBehind,
+  type PlaceRequest,
+  rememberedPorts,
+} from '../../ledger/entries.ts';
 import { defaultPortRange } from '../../ledger/ports.ts';
 import { decidePlacement } from '../../placement/place.ts';
 import { type Resources, resourcesOf, timesReplicas } from '../../placement/quantity.ts';
@@ -127,6 +133,7 @@ const isUnchanged = ({ entry, tombstone }: Holding, request: PlaceRequest): bool
   entry !== undefined &&
   tombstone === undefined &&
   entry.releasing === undefined &&
+  !isBehind(entry, request) &&
   entry.cluster === request.cluster &&
   entry.inputs === inputsHash(request, entry.ports ?? []);
 
