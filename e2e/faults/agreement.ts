@@ -11,6 +11,9 @@ import { conditionOf } from '../scale/conditions.ts';
 import { contentOf } from './history.ts';
 import type { Wanted } from './wishes.ts';
 
+/** An instance at a site that the region does not know there. */
+export const orphanKey = (site: string, id: string): string => `${site} ${id}`;
+
 export interface Settled {
   readonly wanted: ReadonlyMap<string, Wanted>;
   readonly rounds: ReadonlyMap<string, number>;
@@ -19,6 +22,8 @@ export interface Settled {
   readonly cloudlets: readonly Cloudlet[];
   /** By site and id. */
   readonly platforms: ReadonlyMap<string, ReadonlyMap<string, FakeInstance>>;
+  /** What a restored region does not know at a site, by `orphanKey`: it stays. */
+  readonly orphans: ReadonlySet<string>;
 }
 
 export interface Problem {
@@ -47,7 +52,10 @@ export function problemsOf(settled: Settled): readonly Problem[] {
   return [...problems, ...leftovers(settled, ids)];
 }
 
-function leftovers({ ledgers, platforms }: Settled, ids: ReadonlySet<string>): readonly Problem[] {
+function leftovers(
+  { ledgers, platforms, orphans }: Settled,
+  ids: ReadonlySet<string>,
+): readonly Problem[] {
   const left: Problem[] = [];
   const tell = (what: string, { id, name = '' }: { id: string; name?: string }): void => {
     left.push({ text: `${what} ${name} (${id})`, about: [id, name] });
@@ -60,7 +68,12 @@ function leftovers({ ledgers, platforms }: Settled, ids: ReadonlySet<string>): r
   }
   for (const [site, instances] of platforms)
     for (const [id, { name }] of instances)
-      if (!ids.has(id)) tell(`${site} runs what was deleted:`, { id, name });
+      if (!ids.has(id) && !orphans.has(orphanKey(site, id)))
+        tell(`${site} runs what was deleted:`, { id, name });
+  for (const orphan of orphans) {
+    const [site = '', id = ''] = orphan.split(' ');
+    if (!platforms.get(site)?.has(id)) tell(`${site} lost an orphan`, { id });
+  }
   return left;
 }
 
@@ -73,7 +86,9 @@ function wrongWith(settled: Settled, wanted: Wanted, appInst: AppInst | undefine
   const wrong: string[] = [];
   if (wanted.place !== 'zone' && wanted.place.site !== site)
     wrong.push(`is placed at ${site}, wanted at ${wanted.place.site}`);
-  const elsewhere = [...settled.platforms].filter(([name, has]) => name !== site && has.has(id));
+  const elsewhere = [...settled.platforms].filter(
+    ([name, has]) => name !== site && has.has(id) && !settled.orphans.has(orphanKey(name, id)),
+  );
   for (const [name] of elsewhere) wrong.push(`runs at ${name} too`);
   const instance = settled.platforms.get(site)?.get(id);
   if (!instance) return [...wrong, `does not run at ${site}`];

@@ -7,6 +7,7 @@
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type AppInst, type CloudletLedger, groupVersion } from '@cloudlet/crds';
 import { resourceTypes } from '@cloudlet/operator';
 import { bundleOperator } from '@cloudlet/operator/bundle';
@@ -29,6 +30,13 @@ import { History } from './history.ts';
 export interface FaultBedOptions {
   readonly sites: number;
   readonly perProcess: number;
+  /** Whether there is an access server too. @default false */
+  readonly access?: boolean;
+  /** Address of this host that agents reach. @default '127.0.0.1' */
+  readonly host?: string;
+  /** More environment of the region's processes and of the hollow sites. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly apiserverFlags?: readonly string[];
   /** Holds logs, data and journals. */
   readonly dir: string;
   readonly progress: Progress;
@@ -51,6 +59,8 @@ export interface FaultBed extends AsyncDisposable {
   turn(target: string): Promise<AsyncDisposable>;
   /** State folders on disks of their own, so small that they can be filled, by site; none without root. */
   readonly smallDisks: ReadonlyMap<string, string>;
+  /** Socket that sets the clock of a process of the region; of its last start. */
+  clockOf(part: string): string;
   /** Of the control plane's data and of the region's logs. */
   readonly dir: string;
 }
@@ -62,11 +72,18 @@ const superviseMs = 1_000;
 export async function openFaultBed(options: FaultBedOptions): Promise<FaultBed> {
   const { dir, progress, signal } = options;
   await using stack = new AsyncDisposableStack();
-  const controlPlane = await startControlPlane({ dir: join(dir, 'controlplane'), progress });
+  const { apiserverFlags = [], env = {} } = options;
+  const clocks = join(dir, 'clocks');
+  await mkdir(clocks, { recursive: true });
+  const controlPlane = await startControlPlane({
+    ...{ dir: join(dir, 'controlplane'), apiserverFlags, progress },
+  });
   stack.defer(() => controlPlane.stop());
   const { entry } = await bundleOperator(join(dir, 'bundle'));
   const region = await startRegion({
-    ...{ controlPlane, dir: join(dir, 'region'), access: false, progress, entry },
+    ...{ controlPlane, dir: join(dir, 'region'), progress, entry },
+    env: { ...env, ...clockEnvironment(clocks, env) },
+    ...{ access: options.access ?? false, host: options.host ?? '127.0.0.1' },
     replicas: { operator: 2, hub: 2 },
     logLevel: 'info',
   });
@@ -79,7 +96,7 @@ export async function openFaultBed(options: FaultBedOptions): Promise<FaultBed> 
   stack.defer(() => rm(journals, { recursive: true, force: true }));
   const hollow = await startHollowSites({
     ...{ region, dir, signal, progress, count: options.sites, perProcess: options.perProcess },
-    ...{ prefix: 'site', enrol: 'joined', start: false, platform: { journals } },
+    ...{ prefix: 'site', enrol: 'joined', start: false, platform: { journals }, env },
     spec: { zoneRef: { name: zoneName } },
   });
   stack.use(hollow);
@@ -104,6 +121,7 @@ export async function openFaultBed(options: FaultBedOptions): Promise<FaultBed> 
   const owned = stack.move();
   return {
     ...{ controlPlane, region, hollow, client, appInsts, ledgers, history, parts, smallDisks, dir },
+    clockOf: (part) => join(clocks, `${parts.get(part)?.pid ?? ''}.sock`),
     hold(part) {
       held.add(part);
       return { [Symbol.dispose]: () => void held.delete(part) };
@@ -156,6 +174,16 @@ async function giveSmallDisks(
     disks.set(name, folder);
   }
   return disks;
+}
+
+/** Beside what somebody else loads into the same processes. */
+function clockEnvironment(
+  folder: string,
+  env: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const program = fileURLToPath(new URL('./clock.mjs', import.meta.url));
+  const options = [env['NODE_OPTIONS'] ?? '', `--import ${program}`].join(' ').trim();
+  return { NODE_OPTIONS: options, CLOUDLET_CLOCKS: folder };
 }
 
 async function makeZone({ kubectl }: EmbeddedControlPlane): Promise<void> {

@@ -1,5 +1,5 @@
 /** What a fault is, and what it may be done to. */
-import { describeError, type Random, systemClock } from '@cloudlet/runtime/base';
+import { describeError, InvalidError, type Random, systemClock } from '@cloudlet/runtime/base';
 import { machineMs } from '../scale/hollow-messages.ts';
 import type { FaultBed } from './bed.ts';
 import type { Span } from './schedule.ts';
@@ -58,7 +58,7 @@ export async function again(
       return;
     } catch (error) {
       signal.throwIfAborted();
-      if (n === tries) throw error;
+      if (n === tries || error instanceof InvalidError) throw error;
       bed.history.note(machineMs(), `again, since it failed: ${describeError(error)}`);
       await systemClock.sleep(againMs, signal);
     }

@@ -1,8 +1,14 @@
-/** Faults of trust and of the state folder: a site is revoked and returns, its disk is full or read-only. */
+/**
+ * Faults of trust and of the state folder: a site is revoked and returns, its certificate has expired, its key
+ * is copied, its disk is full or read-only.
+ */
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { resourceTypes } from '@cloudlet/operator';
 import { runCommand } from '@cloudlet/runtime/base';
+import { conditionOf } from '../scale/conditions.ts';
+import { authorityOf, mintCertificate } from '../scale/hollow-enrol.ts';
+import { expect, until } from '../testbed/index.ts';
 import type { FaultBed } from './bed.ts';
 import { again, type Fault, type Heal, type Injection, siteOf } from './fault.ts';
 
@@ -17,6 +23,59 @@ async function revoke(injection: Injection): Promise<Heal> {
   await set(true);
   return () => set(false);
 }
+
+const dayMs = 86_400_000;
+
+/** The agent comes back after so long that its certificate has expired: it has to enrol with its key. */
+async function expire(injection: Injection): Promise<Heal> {
+  const { bed, target } = injection;
+  const name = siteOf(target);
+  const folder = bed.hollow.setups.get(name)?.folder;
+  const cloudlet = bed.hollow.cloudlets.cache.get(name);
+  if (folder === undefined || !cloudlet) throw new RangeError(`there is no site ${name}`);
+  await bed.hollow.stop([name]);
+  await again(injection, async () => {
+    const authority = await authorityOf(bed.client);
+    const now = Date.now() - 2 * dayMs;
+    await mintCertificate({ authority, cloudlet, folder, now, days: 1 });
+  });
+  return () => bed.hollow.start([name]);
+}
+
+/** A second agent with a copy of the key and the state works beside the first, on the same platform. */
+async function copy(injection: Injection): Promise<Heal> {
+  const { bed, target, signal } = injection;
+  const name = siteOf(target);
+  const accept = (acceptedKeys: readonly string[]): Promise<void> =>
+    again(injection, () =>
+      bed.client
+        .resource(resourceTypes.Cloudlet)
+        .mergePatch(name, undefined, { spec: { acceptedKeys } }, { signal, timeoutMs: 5_000 }),
+    );
+  await bed.hollow.twin(name, true);
+  return async () => {
+    await bed.hollow.twin(name, false);
+    // If they were found out, a person says which key is the site's; nothing to say is no harm.
+    const keys = bed.hollow.cloudlets.cache.get(name)?.status?.keys ?? [];
+    await accept(keys.map(({ fingerprint }) => fingerprint));
+    await until(
+      `${name} to be let in again`,
+      letInMs,
+      () => {
+        const now = bed.hollow.cloudlets.cache.get(name);
+        const connected = now && conditionOf(now, 'Connected');
+        expect(connected?.status === 'True', connected?.reason ?? 'it has no condition');
+      },
+      { signal, intervalMs: 500 },
+    );
+    await accept([]);
+  };
+}
+
+/** An agent that was refused asks again within a minute; faults of the region may be in its way. */
+const letInMs = 240_000;
+
+const sites = (bed: FaultBed): readonly string[] => bed.hollow.names.map((name) => `site:${name}`);
 
 const small = (bed: FaultBed): readonly string[] =>
   [...bed.smallDisks.keys()].map((name) => `site:${name}`);
@@ -57,8 +116,18 @@ async function freezeDisk(injection: Injection): Promise<Heal> {
 export const identityFaults: readonly Fault[] = [
   {
     ...{ name: 'site-revoked', weight: 3, holdMs: [500, 20_000] },
-    targets: (bed) => bed.hollow.names.map((name) => `site:${name}`),
+    targets: sites,
     inject: revoke,
+  },
+  {
+    ...{ name: 'certificate-expired', weight: 3, holdMs: [0, 5_000] },
+    targets: sites,
+    inject: expire,
+  },
+  {
+    ...{ name: 'key-copied', weight: 2, holdMs: [1_000, 40_000] },
+    targets: sites,
+    inject: copy,
   },
   { name: 'disk-full', weight: 3, holdMs: [1_000, 20_000], targets: small, inject: fill },
   {

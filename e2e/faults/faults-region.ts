@@ -1,6 +1,9 @@
 /** Faults of the region: its processes, its API server and its store end, stop or refuse. */
-import { systemClock } from '@cloudlet/runtime/base';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { ConflictError, NotFoundError, systemClock } from '@cloudlet/runtime/base';
 import { machineMs } from '../scale/hollow-messages.ts';
+import { etcdOf } from './etcd.ts';
 import { again, type Fault, type Heal, type Injection } from './fault.ts';
 
 const processes = ({ bed }: Pick<Injection, 'bed'>, prefix: string): readonly string[] =>
@@ -48,69 +51,67 @@ async function freeze(injection: Injection): Promise<Heal> {
   return async () => part.signal('SIGCONT');
 }
 
+const hourMs = 3_600_000;
+
+/** The clock of a process of the region jumps an hour, and jumps back. */
+async function mistime(injection: Injection): Promise<Heal> {
+  const { bed, target, random } = injection;
+  // It may end meanwhile, as a leader does whose Lease runs out; the next one's clock is right.
+  const set = (offsetMs: number): Promise<void> =>
+    again(injection, async () => {
+      const socket = connect({ path: bed.clockOf(target), signal: AbortSignal.timeout(5_000) });
+      socket.end(String(offsetMs));
+      await text(socket);
+    });
+  await set(random() < 0.5 ? hourMs : -hourMs);
+  return () => set(0);
+}
+
 /** The API server refuses the region's processes with 429 and Retry-After, by its own flow control. */
 async function refuse(injection: Injection): Promise<Heal> {
   const { bed, signal } = injection;
-  const { kubectl } = bed.controlPlane;
-  const apply = (object: object): Promise<void> =>
-    again(injection, () =>
-      kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(object), signal }),
-    );
-  const group = 'flowcontrol.apiserver.k8s.io';
-  const api = { apiVersion: `${group}/v1`, metadata: { name: 'fault-refuse' } };
-  await apply({
-    ...{ ...api, kind: 'PriorityLevelConfiguration' },
+  const group = '/apis/flowcontrol.apiserver.k8s.io/v1';
+  const name = 'fault-refuse';
+  const call = (method: string, kinds: string, body?: object): Promise<void> =>
+    again(injection, async () => {
+      const options = { body, timeoutMs: 5_000, signal };
+      const path = `${group}/${kinds}${method === 'POST' ? '' : `/${name}`}`;
+      await bed.client.request(method, path, options).catch(unlessSettled);
+    });
+  await call('POST', 'prioritylevelconfigurations', { metadata: { name }, spec: closedLevel });
+  await call('POST', 'flowschemas', {
+    metadata: { name },
     spec: {
-      type: 'Limited',
-      limited: {
-        nominalConcurrencyShares: 0,
-        lendablePercent: 0,
-        limitResponse: { type: 'Reject' },
-      },
-    },
-  });
-  const rule = { verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'] };
-  await apply({
-    ...{ ...api, kind: 'FlowSchema' },
-    spec: {
-      priorityLevelConfiguration: { name: api.metadata.name },
-      matchingPrecedence: 1,
-      rules: [
-        {
-          subjects: [{ kind: 'Group', group: { name: 'system:serviceaccounts:cloudlet-system' } }],
-          resourceRules: [{ ...rule, clusterScope: true }],
-        },
-      ],
+      priorityLevelConfiguration: { name },
+      matchingPrecedence: 2, // the API server keeps the first place for what it exempts
+      rules: [{ subjects: [regionAccounts], resourceRules: [{ ...anything, clusterScope: true }] }],
     },
   });
   return async () => {
-    const kinds = [`flowschemas.${group}`, `prioritylevelconfigurations.${group}`];
-    for (const kind of kinds)
-      await again(injection, () =>
-        kubectl(['delete', kind, api.metadata.name, '--ignore-not-found'], { signal }),
-      );
+    for (const kinds of ['flowschemas', 'prioritylevelconfigurations']) await call('DELETE', kinds);
   };
 }
 
-/** What etcd says of itself. */
-interface Status {
-  readonly header: { readonly revision: string };
+/** A call whose answer was lost is made again, and finds what it made or deleted. */
+function unlessSettled(error: unknown): void {
+  if (!(error instanceof ConflictError) && !(error instanceof NotFoundError)) throw error;
 }
+
+const closedLevel = {
+  type: 'Limited',
+  limited: {
+    nominalConcurrencyShares: 0,
+    lendablePercent: 0,
+    limitResponse: { type: 'Reject' },
+  },
+};
+const regionAccounts = { kind: 'Group', group: { name: 'system:serviceaccounts:cloudlet-system' } };
+const anything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'] };
 
 /** Everything before now is compacted away: a watch that has to resume from before gets 410 Gone. */
 async function compact(injection: Injection): Promise<Heal> {
   const { bed, signal } = injection;
-  const url = bed.controlPlane.etcdUrl;
-  const post = async (path: string, body: object): Promise<unknown> => {
-    const init = { method: 'POST', body: JSON.stringify(body), signal };
-    const response = await fetch(`${url}${path}`, init);
-    if (!response.ok) throw new Error(`etcd says ${response.status}: ${await response.text()}`);
-    return response.json();
-  };
-  await again(injection, async () => {
-    const status = (await post('/v3/maintenance/status', {})) as Status;
-    await post('/v3/kv/compaction', { revision: status.header.revision, physical: true });
-  });
+  await again(injection, () => etcdOf(bed.controlPlane.etcdUrl, signal).compact());
   // Whoever watches has to come again, and asks for what is gone.
   return end(injection, 'kill');
 }
@@ -165,6 +166,11 @@ export const regionFaults: readonly Fault[] = [
     ...{ name: 'etcd-compacted', weight: 2, holdMs: [200, 1_000] },
     targets: () => ['kube-apiserver'],
     inject: compact,
+  },
+  {
+    ...{ name: 'region-clock-off', weight: 3, holdMs: [1_000, 30_000] },
+    targets: (bed) => [...processes({ bed }, 'hub'), ...processes({ bed }, 'operator')],
+    inject: mistime,
   },
   {
     ...{ name: 'api-refuses', weight: 2, holdMs: [2_000, 20_000] },

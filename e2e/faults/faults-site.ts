@@ -42,6 +42,12 @@ const platform = (
   },
 });
 
+/** All connections end at once, and all agents dial again. */
+async function dropAll({ bed }: Injection) {
+  await bed.hollow.drop();
+  return async () => undefined;
+}
+
 async function crash({ bed, target }: Injection) {
   await bed.hollow.crash(siteOf(target));
   return () => bed.hollow.revive(siteOf(target));
@@ -88,8 +94,10 @@ export const siteFaults: readonly Fault[] = [
   cut('silent', 6, [1_000, 70_000]),
   cut('reset', 5, [200, 10_000]),
   cut('drip', 3, [2_000, 20_000]),
+  cut('inspected', 3, [1_000, 20_000]),
   spoil('half-open', 5),
   spoil('garbage', 5),
+  { name: 'sites-return', weight: 1, holdMs: [0, 500], targets: () => ['sites'], inject: dropAll },
   { name: 'agents-killed', weight: 4, holdMs: [0, 10_000], targets: crews, inject: crash },
   { name: 'agents-frozen', weight: 4, holdMs: [1_000, 60_000], targets: crews, inject: freeze },
   { name: 'agent-ended', weight: 4, holdMs: [0, 5_000], targets: sites, inject: end },

@@ -45,6 +45,8 @@ export class History {
   readonly asked = new Map<string, Asked>();
   /** Drains so far: each may move the instances of a zone. */
   drains = 0;
+  /** Restores of the region so far: each may bring an instance back to where it was. */
+  restores = 0;
   /** Tasks that a fault lost, by id. */
   readonly lost = new Map<string, number>();
   readonly violations: string[] = [];
@@ -71,6 +73,17 @@ export class History {
     const known = this.asked.get(id) ?? { name, places: [] };
     this.asked.set(id, known);
     if (placeText(known.places.at(-1)) !== placeText(place)) known.places.push(place);
+  }
+
+  /** From now on what the region knew at an earlier time counts as news. */
+  restored(): void {
+    this.restores++;
+    this.#carriers.clear();
+    for (const track of this.#tracks.values()) {
+      track.content = { wish: 0, round: 0 };
+      // A site that was told to forget an instance does not know its plans any more.
+      if (!track.last) track.highest = 0;
+    }
   }
 
   /** Reads what platforms did since the last call. */
@@ -110,11 +123,7 @@ export class History {
       const [site = '', id = ''] = key.split(' ');
       const most = this.#arrivals(id, site);
       if (episodes > most)
-        this.#wrong(
-          site,
-          id,
-          `came to the site ${episodes} times, asked for at most ${most} times`,
-        );
+        this.wrong(site, id, `came to the site ${episodes} times, asked for at most ${most} times`);
     }
     return this.violations;
   }
@@ -132,15 +141,15 @@ export class History {
     const { sequence } = instance;
     this.carriedOut++;
     if (sequence <= track.highest)
-      this.#wrong(site, id, `plan ${sequence} was carried out after ${track.highest}`);
+      this.wrong(site, id, `plan ${sequence} was carried out after ${track.highest}`);
     track.highest = Math.max(track.highest, sequence);
     const carrier = this.#carriers.get(`${id} ${sequence}`);
     if (carrier !== undefined && carrier !== site)
-      this.#wrong(site, id, `plan ${sequence} was carried out at ${carrier} too`);
+      this.wrong(site, id, `plan ${sequence} was carried out at ${carrier} too`);
     this.#carriers.set(`${id} ${sequence}`, site);
     const content = contentOf(instance);
     if (content.wish < track.content.wish || content.round < track.content.round)
-      this.#wrong(
+      this.wrong(
         ...([site, id] as const),
         `went back from ${JSON.stringify(track.content)} to ${JSON.stringify(content)}`,
       );
@@ -151,7 +160,7 @@ export class History {
     if (last.content !== now.content && last.content !== '') {
       const [before, after] = [contentOf(last), contentOf(now)];
       if (before.wish === after.wish && before.round === after.round)
-        this.#wrong(site, id, `was made anew although nobody changed it: ${now.content}`);
+        this.wrong(site, id, `was made anew although nobody changed it: ${now.content}`);
       return;
     }
     for (const task of now.tasks) {
@@ -160,17 +169,18 @@ export class History {
       const restarts = (this.#restarts.get(id) ?? 0) + 1;
       this.#restarts.set(id, restarts);
       if (restarts > (this.lost.get(id) ?? 0))
-        this.#wrong(site, id, `${task.name} was started again and no fault had lost it`);
+        this.wrong(site, id, `${task.name} was started again and no fault had lost it`);
     }
   }
 
   #arrivals(id: string, site: string): number {
     const places = this.asked.get(id)?.places ?? [];
     const named = places.filter((place) => place !== 'zone' && place.site === site).length;
-    return named + (places.includes('zone') ? 1 + this.drains : 0);
+    // A restore brings it where it was, and asking again where it should be.
+    return named + 2 * this.restores + (places.includes('zone') ? 1 + this.drains : 0);
   }
 
-  #wrong(site: string, id: string, what: string): void {
+  wrong(site: string, id: string, what: string): void {
     const name = this.asked.get(id)?.name ?? 'an instance that nobody asked for';
     this.violations.push(`${name} (${id}) at ${site}: ${what}`);
   }

@@ -8,20 +8,20 @@ import { machineMs } from '../scale/hollow-messages.ts';
 import { expect, type Progress, until } from '../testbed/index.ts';
 import { type Problem, problemsOf } from './agreement.ts';
 import { Asking } from './asking.ts';
-import { type FaultBed, openFaultBed } from './bed.ts';
+import { type FaultBed, type FaultBedOptions, namespace, openFaultBed } from './bed.ts';
 import { collideIn, type Fault } from './fault.ts';
 import { identityFaults } from './faults-identity.ts';
+import { FaultsFound } from './found.ts';
 import { regionFaults } from './faults-region.ts';
 import { siteFaults } from './faults-site.ts';
+import { askAgain, backUp, restore, restoreName } from './restore.ts';
 import { type Scheduled, scheduleOf, type Span } from './schedule.ts';
 import { Wishes } from './wishes.ts';
 
-export interface FaultRunOptions {
+export interface RunOptions {
   readonly seed: number;
   readonly count: number;
   readonly perRound: number;
-  readonly sites: number;
-  readonly perProcess: number;
   readonly instances: number;
   /** Transitions a second. */
   readonly rate: number;
@@ -30,10 +30,11 @@ export interface FaultRunOptions {
   /** Faults last so many times as long. @default 1 */
   readonly patience?: number;
   readonly gapMs?: Span;
-  readonly dir: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
+
+export type FaultRunOptions = RunOptions & FaultBedOptions;
 
 export interface FaultRunResult {
   /** Faults done, by name. */
@@ -46,36 +47,19 @@ export interface FaultRunResult {
 
 export const allFaults: readonly Fault[] = [...regionFaults, ...siteFaults, ...identityFaults];
 
-/** What was found, with the lines of the journal that lead to it. */
-export class FaultsFound extends Error {
-  override readonly name = 'FaultsFound';
-}
-
 const settleMs = 300_000;
 const appCount = 4;
 
 /** @throws FaultsFound with seed, fault and journal when something was lost, doubled or restarted. */
 export async function runFaults(options: FaultRunOptions): Promise<FaultRunResult> {
-  const { seed, count, perRound, progress, signal } = options;
+  const { seed, count, perRound, progress } = options;
   await using bed = await openFaultBed(options);
-  const random = seededRandom(seed);
-  const wishes = new Wishes({
-    ...{ random: seededRandom(seed + 1), sites: bed.hollow.names },
-    ...{ instances: options.instances, apps: appCount },
-  });
-  const asking = new Asking(bed, wishes, signal);
-  await asking.prepare();
-  const chosen = allFaults.filter(({ name }) => options.only?.includes(name) ?? true);
-  const schedule = scheduleOf({
-    ...{ random, count, perRound, gapMs: options.gapMs ?? [200, 2_500] },
-    kinds: chosen
-      .map((fault) => ({ ...fault, targets: fault.targets(bed) }))
-      .filter(({ targets }) => targets.length > 0),
-    collide: collideIn(bed.hollow.together),
-  });
-  const run: Run = { options, bed, wishes, asking, done: new Map(), last: 0 };
+  const run = await beginRun(bed, options);
+  const { asking } = run;
+  const schedule = drawFaults(run, () => true);
+  const rounds = schedule.length === 0 ? 0 : Math.ceil(count / perRound);
   const settledMs: number[] = [];
-  for (let round = 0; round * perRound < count; round++) {
+  for (let round = 0; round < rounds; round++) {
     const faults = schedule.filter((one) => one.round === round);
     progress(
       `round ${round + 1}: faults ${faults[0]?.number} to ${faults.at(-1)?.number} of ${count}, seed ${seed}`,
@@ -87,29 +71,87 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRunResul
         `${asking.asked} transitions asked for, ${bed.history.carriedOut} plans carried out`,
     );
   }
+  if (isChosen(options, restoreName)) settledMs.push(await withRestore(run));
   const { asked } = asking;
   return { faults: run.done, asked, carriedOut: bed.history.carriedOut, settledMs };
 }
 
-interface Run {
-  readonly options: FaultRunOptions;
+export interface Run {
+  readonly options: RunOptions;
   readonly bed: FaultBed;
   readonly wishes: Wishes;
   readonly asking: Asking;
   readonly done: Map<string, number>;
   /** Number of the last fault that was done. */
   last: number;
+  /** What a restored region does not know. */
+  orphans: ReadonlySet<string>;
 }
 
-/** Asks for transitions while the faults of a round come and heal; then lets the API server take all. */
-async function withFaults(run: Run, faults: readonly Scheduled[]): Promise<void> {
+/** Makes what is asked for first; nothing is faulty yet. */
+export async function beginRun(bed: FaultBed, options: RunOptions): Promise<Run> {
+  const wishes = new Wishes({
+    ...{ random: seededRandom(options.seed + 1), sites: bed.hollow.names },
+    ...{ instances: options.instances, apps: appCount },
+  });
+  const asking = new Asking(bed, wishes, options.signal);
+  await asking.prepare();
+  return { options, bed, wishes, asking, done: new Map(), last: 0, orphans: new Set() };
+}
+
+const isChosen = ({ only }: RunOptions, name: string): boolean => only?.includes(name) ?? true;
+
+/** Between backup and restore. */
+const agingMs = 15_000;
+
+/** The last fault of a run, since nobody else may touch the region meanwhile. @returns how long it took to settle */
+async function withRestore(run: Run): Promise<number> {
+  const backup = await backUp(run);
+  await withFaults(run, [], agingMs);
+  await settle(run);
+  run.orphans = await restore(run, backup);
+  run.done.set(restoreName, 1);
+  askAgain(run);
+  return settle(run);
+}
+
+/** The whole schedule of a run; `mayHit` says what a fault may be done to. */
+export function drawFaults(
+  { bed, options }: Run,
+  mayHit: (fault: Fault, target: string) => boolean,
+): readonly Scheduled[] {
+  const { seed, count, perRound, gapMs = [100, 1_200] } = options;
+  const chosen = allFaults.filter(({ name }) => isChosen(options, name));
+  const targetsOf = (fault: Fault): readonly string[] =>
+    fault.targets(bed).filter((target) => mayHit(fault, target));
+  return scheduleOf({
+    ...{ random: seededRandom(seed), count, perRound, gapMs },
+    kinds: chosen
+      .map((fault) => ({ ...fault, targets: targetsOf(fault) }))
+      .filter(({ targets }) => targets.length > 0),
+    collide: collideIn(bed.hollow.together),
+  });
+}
+
+/**
+ * Asks for transitions while the faults of a round come and heal, and for as long as told; then lets the API
+ * server take all.
+ */
+export async function withFaults(
+  run: Run,
+  faults: readonly Scheduled[],
+  leastMs = 0,
+): Promise<void> {
   const { asking, wishes, options } = run;
   const stop = new AbortController();
   const stopped = AbortSignal.any([stop.signal, options.signal]);
   const running = asking.run(options.rate, stopped);
   const start = machineMs();
   // Each target has one row, so that a fault that heals late does not meet the next one.
-  const ends = await Promise.allSettled(faults.map((fault) => faultOf(run, fault, start)));
+  const ends = await Promise.allSettled([
+    ...faults.map((fault) => faultOf(run, fault, start)),
+    systemClock.sleep(leastMs, options.signal),
+  ]);
   stop.abort(new Error('the round is over'));
   await running;
   const failed = ends.find((end) => end.status === 'rejected');
@@ -143,17 +185,19 @@ async function faultOf(run: Run, scheduled: Scheduled, start: number): Promise<v
 }
 
 /** Waits until all agree, and judges what was done on the way. @returns how long it took */
-async function settle(run: Run): Promise<number> {
+export async function settle(run: Run): Promise<number> {
   const { bed, wishes, asking, options } = run;
   const { history, hollow } = bed;
   const start = machineMs();
   let problems: readonly Problem[] = [];
+  const isOurs = (site: string): boolean => hollow.setups.has(site);
   const look = (): void => {
     history.read();
     problems = problemsOf({
       ...{ wanted: wishes.wanted, rounds: wishes.rounds, platforms: history.platforms },
-      appInsts: bed.appInsts.cache.list(),
-      ledgers: bed.ledgers.cache.list(),
+      orphans: run.orphans,
+      appInsts: bed.appInsts.cache.list().filter((one) => one.metadata.namespace === namespace),
+      ledgers: bed.ledgers.cache.list().filter((one) => isOurs(one.metadata.name)),
       cloudlets: hollow.cloudlets.cache.list(),
     });
     expect(problems.length === 0, problems[0]?.text ?? '');

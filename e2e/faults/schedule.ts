@@ -43,12 +43,13 @@ export function scheduleOf(options: ScheduleOptions): readonly Scheduled[] {
   const { random, count, perRound, gapMs } = options;
   const schedule: Scheduled[] = [];
   let atMs = 0;
+  if (options.kinds.length === 0) return schedule;
   for (let number = 1; number <= count; number++) {
     const round = Math.floor((number - 1) / perRound);
     if ((number - 1) % perRound === 0) atMs = 0;
     const kind = weighted(options.kinds, random);
     const target = pick(kind.targets, random);
-    const holdMs = draw(kind.holdMs, random);
+    const holdMs = draw(kind.holdMs, () => random() ** mostlyShort);
     const others = schedule.filter(
       (one) => one.round === round && options.collide(one.target, target),
     );
@@ -62,6 +63,9 @@ export function scheduleOf(options: ScheduleOptions): readonly Scheduled[] {
   }
   return schedule;
 }
+
+/** A third of the middle, so that many fit in an hour; one in seven is longer than three quarters. */
+const mostlyShort = 2;
 
 /** Between the end of a fault and the next of the same target, at least. */
 const settleMs = 500;

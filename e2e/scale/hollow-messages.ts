@@ -25,9 +25,10 @@ export type Routes = Readonly<Record<string, string>>;
 
 /**
  * `silent`: nothing passes and nothing ends, as on a dead link. `reset`: connections are refused and reset.
- * `drip`: connections pass some kilobytes a second.
+ * `drip`: connections pass some kilobytes a second. `inspected`: a proxy ends their TLS with a certificate of
+ * its own and lets HTTP/1.1 pass alone.
  */
-export type Cut = 'silent' | 'reset' | 'drip';
+export type Cut = 'silent' | 'reset' | 'drip' | 'inspected';
 
 /**
  * What is done once to the connections that are there: `half-open` ends the hub's side alone, and the agent
@@ -92,6 +93,8 @@ export interface WorkerCommands {
   /** Ends the connections that are there; agents dial again. */
   drop(names: readonly string[]): void;
   spoil(names: readonly string[], how: Spoil): void;
+  /** Starts a second agent on the platform of a site, with a copy of its state folder, or ends it. */
+  twin(name: string, on: boolean): Promise<void>;
   route(routes: Routes): void;
   /** Sets the clock of the process, in milliseconds from the right time. */
   clock(offsetMs: number): void;

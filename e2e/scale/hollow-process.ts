@@ -22,14 +22,18 @@ export interface HollowProcess {
   restart(): void;
 }
 
+export interface HollowProcessOptions {
+  readonly logFile: string;
+  /** Added to this process's environment. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly onEvents: (events: readonly WorkerEvent[]) => void;
+}
+
 const program = fileURLToPath(new URL('./hollow-worker.ts', import.meta.url));
 
-export function startHollowProcess(
-  logFile: string,
-  onEvents: (events: readonly WorkerEvent[]) => void,
-): HollowProcess {
-  mkdirSync(dirname(logFile), { recursive: true });
-  let life = new Life(logFile, onEvents);
+export function startHollowProcess(options: HollowProcessOptions): HollowProcess {
+  mkdirSync(dirname(options.logFile), { recursive: true });
+  let life = new Life(options);
   return {
     get pid() {
       return life.child.pid ?? -1;
@@ -44,7 +48,7 @@ export function startHollowProcess(
     },
     signal: (signal) => void life.child.kill(signal),
     restart() {
-      if (!life.runs) life = new Life(logFile, onEvents);
+      if (!life.runs) life = new Life(options);
     },
   };
 }
@@ -56,11 +60,12 @@ class Life {
   #calls = 0;
   #gone: string | undefined;
 
-  constructor(logFile: string, onEvents: (events: readonly WorkerEvent[]) => void) {
+  constructor({ logFile, env, onEvents }: HollowProcessOptions) {
     const log = openSync(logFile, 'a');
     this.child = fork(program, [], {
       execPath: process.execPath,
       execArgv: [],
+      env: { ...process.env, ...env },
       stdio: ['ignore', log, log, 'ipc'],
       serialization: 'advanced',
     });

@@ -9,7 +9,14 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import {
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+  TLSSocket,
+} from 'node:tls';
 import { systemClock } from '@cloudlet/runtime/base';
+import { createAuthority, issueServer } from '@cloudlet/tunnel';
 import type { Cut, Routes, Spoil } from './hollow-messages.ts';
 
 export interface Relay {
@@ -41,12 +48,14 @@ interface Lane {
 export async function startRelay(): Promise<Relay> {
   const lanes = new Map<string, Lane>();
   let routes: Routes = {};
+  const inspector = await inspectorContext();
   const server = createServer((_, response) => response.writeHead(405).end());
   server.on('connect', (request: IncomingMessage, agent: Socket) => {
     agent.on('error', () => agent.destroy());
     const lane = lanes.get(userOf(request));
     const target = routes[request.url ?? ''] ?? request.url ?? '';
     if (!lane || lane.cut === 'reset') agent.destroy();
+    else if (lane.cut === 'inspected') inspect(lane, agent, target, inspector);
     else if (lane.cut !== 'silent') pass(lane, agent, target);
     else hold(lane, agent, () => pass(lane, agent, routes[request.url ?? ''] ?? target));
   });
@@ -66,11 +75,12 @@ export async function startRelay(): Promise<Relay> {
     cut(site, how) {
       const lane = laneOf(site);
       lane.cut = how;
-      if (how === 'reset') end(lane);
+      if (how === 'reset' || how === 'inspected') end(lane);
       else if (how === 'silent') for (const passage of lane.passages) pause(passage);
     },
     heal(site) {
       const lane = laneOf(site);
+      if (lane.cut === 'inspected') end(lane); // whoever inspected is gone, and its connections with it
       lane.cut = undefined;
       for (const passage of lane.passages) {
         const { agent, hub } = passage;
@@ -107,10 +117,35 @@ function hold(lane: Lane, agent: Socket, open: () => void): void {
   agent.once('close', () => lane.held.delete(open));
 }
 
-function pass(lane: Lane, agent: Socket, target: string): void {
+/** A proxy of a company: it has a key and an authority of its own. */
+async function inspectorContext(): Promise<SecureContext> {
+  const authority = await createAuthority({ commonName: 'an inspecting proxy' });
+  const issued = await issueServer(authority, { role: 'access', hosts: ['127.0.0.1'] });
+  return createSecureContext({ key: issued.keyPem.reveal(), cert: issued.certificatePem });
+}
+
+function addressOf(target: string): { readonly host: string; readonly port: number } {
   const colon = target.lastIndexOf(':');
-  const address = { host: target.slice(0, colon), port: Number(target.slice(colon + 1)) };
-  const hub = connect({ ...address, localAddress: lane.from, noDelay: true });
+  return { host: target.slice(0, colon), port: Number(target.slice(colon + 1)) };
+}
+
+/** Ends the agent's TLS here, and reads what passes; what asks for HTTP/2 is refused. */
+function inspect(lane: Lane, agent: Socket, target: string, secureContext: SecureContext): void {
+  const ALPNProtocols = ['http/1.1'];
+  agent.write('HTTP/1.1 200 Connection established\r\n\r\n');
+  const near = new TLSSocket(agent, { isServer: true, secureContext, ALPNProtocols });
+  const far = connectTls({ ...addressOf(target), ALPNProtocols, rejectUnauthorized: false });
+  const passage = { agent, hub: far };
+  lane.passages.add(passage);
+  for (const socket of [agent, near, far]) {
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => endPassage(lane, passage));
+  }
+  near.pipe(far).pipe(near);
+}
+
+function pass(lane: Lane, agent: Socket, target: string): void {
+  const hub = connect({ ...addressOf(target), localAddress: lane.from, noDelay: true });
   const passage = { agent, hub };
   lane.passages.add(passage);
   agent.setNoDelay(true);

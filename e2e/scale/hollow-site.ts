@@ -4,6 +4,7 @@
  * Guarantees: key, certificate, state folder, TLS connection and every line of the agent's code are real;
  * only the driver's platform is not. What runs there is counted over all lives of the agent.
  */
+import { cp, rm } from 'node:fs/promises';
 import { agentFlags, runAgent } from '@cloudlet/agent/testing';
 import type { Plan } from '@cloudlet/crds';
 import type { Driver } from '@cloudlet/drivers';
@@ -38,13 +39,28 @@ export interface HollowSiteOptions {
   readonly isWatched: () => boolean;
 }
 
+interface Life {
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+}
+
+/** What is heard of an agent while it runs. */
+interface Follow {
+  readonly linked?: (isConnected: boolean) => void;
+  readonly driver?: (driver: FakeDriver) => void;
+  readonly ended?: (reason: string) => void;
+}
+
+const overText = 'the agent is stopped';
+
 export class HollowSite {
   readonly #options: HollowSiteOptions;
   readonly #platform: FakePlatform;
   readonly #calls = { ensure: 0, remove: 0 };
   /** Highest sequence that the driver was called with, by instance. */
   readonly #planned = new Map<string, number>();
-  #life: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  #life: Life | undefined;
+  #twin: Life | undefined;
   #driver: FakeDriver | undefined;
   #leads = true;
   #isConnected = false;
@@ -73,35 +89,59 @@ export class HollowSite {
 
   start(): void {
     if (this.#life) return;
-    const { setup, proxyUrl } = this.#options;
-    const argv = [
-      ...['--state-dir', setup.folder, '--join-file', setup.joinFile, '--driver', 'fake'],
-      ...['--member', setup.name, '--health-address', 'off'],
-    ];
-    const stop = new AbortController();
     this.#ended = undefined;
-    const ended = runAgent({
-      flags: parseFlags(agentFlags, argv).flags,
-      proxy: proxyUrl === undefined ? undefined : { url: proxyUrl },
-      logger: this.#logger({}),
-      signal: stop.signal,
-      load: async () => this.#makeDriver(),
-    }).then(
-      () => undefined,
-      (error: unknown) => {
-        this.#ended = describeError(error);
-        process.stderr.write(`${setup.name}: the agent ended: ${this.#ended}\n`);
-      },
-    );
-    this.#life = { stop, ended };
+    const { setup } = this.#options;
+    const follow = {
+      linked: (isConnected: boolean) => this.#linked(isConnected),
+      driver: (driver: FakeDriver) => void (this.#driver = driver),
+      ended: (reason: string) => void (this.#ended = reason),
+    };
+    this.#life = this.#launch(setup.folder, follow);
   }
 
   async stop(): Promise<void> {
     const life = this.#life;
-    life?.stop.abort(new Error('the agent is stopped'));
+    life?.stop.abort(new Error(overText));
     await life?.ended;
     this.#life = undefined;
     this.#isConnected = false;
+  }
+
+  /** A second agent on the same platform that has what the first has, as after a copy of its disk. */
+  async twin(on: boolean): Promise<void> {
+    const folder = `${this.#options.setup.folder}-twin`;
+    const life = this.#twin;
+    this.#twin = undefined;
+    life?.stop.abort(new Error(overText));
+    await life?.ended;
+    await rm(folder, { recursive: true, force: true });
+    if (!on) return;
+    await cp(this.#options.setup.folder, folder, { recursive: true });
+    this.#twin = this.#launch(folder, {});
+  }
+
+  #launch(folder: string, follow: Follow): Life {
+    const { setup, proxyUrl } = this.#options;
+    const argv = [
+      ...['--state-dir', folder, '--join-file', setup.joinFile, '--driver', 'fake'],
+      ...['--member', setup.name, '--health-address', 'off'],
+    ];
+    const stop = new AbortController();
+    const ended = runAgent({
+      flags: parseFlags(agentFlags, argv).flags,
+      proxy: proxyUrl === undefined ? undefined : { url: proxyUrl },
+      logger: this.#logger({}, follow),
+      signal: stop.signal,
+      load: async () => this.#makeDriver(follow),
+    }).then(
+      () => undefined,
+      (error: unknown) => {
+        const reason = describeError(error);
+        follow.ended?.(reason);
+        process.stderr.write(`${setup.name}: the agent ended: ${reason}\n`);
+      },
+    );
+    return { stop, ended };
   }
 
   act(action: SiteAction): void {
@@ -154,13 +194,13 @@ export class HollowSite {
   }
 
   /** The fake driver on the site's platform; calls are counted, and a plan's first arrival is told. */
-  #makeDriver(): Driver {
+  #makeDriver(follow: Follow): Driver {
     const driver = createFakeDriver({
       platform: this.#platform,
       clock: systemClock,
       leads: this.#leads,
     });
-    this.#driver = driver;
+    follow.driver?.(driver);
     return {
       platform: driver.platform,
       parallelism: driver.parallelism,
@@ -188,11 +228,11 @@ export class HollowSite {
   }
 
   /** The agent's log says when its tunnel is up; its warnings go to the process's log. */
-  #logger(fields: LogFields): Logger {
+  #logger(fields: LogFields, follow: Follow): Logger {
     const { name } = this.#options.setup;
     const log = (level: LogLevel, message: string, more: LogFields = {}): void => {
-      if (message === 'connected' && 'way' in more) this.#linked(true);
-      if (message === 'disconnected' && 'kind' in more) this.#linked(false);
+      if (message === 'connected' && 'way' in more) follow.linked?.(true);
+      if (message === 'disconnected' && 'kind' in more) follow.linked?.(false);
       if (level === 'error' || level === 'warn')
         process.stderr.write(`${name}: ${message} ${shown({ ...fields, ...more })}\n`);
     };
@@ -202,7 +242,7 @@ export class HollowSite {
       info: (message, more) => log('info', message, more),
       warn: (message, more) => log('warn', message, more),
       error: (message, more) => log('error', message, more),
-      with: (more) => this.#logger({ ...fields, ...more }),
+      with: (more) => this.#logger({ ...fields, ...more }, follow),
     };
   }
 

@@ -83,6 +83,7 @@ const commands: { [K in keyof WorkerCommands]: WorkerCommands[K] | AsyncOf<Worke
   clock(offsetMs) {
     Date.now = () => rightNow() + offsetMs;
   },
+  twin: (name, on) => siteOf(name).twin(on),
   route: (routes) => relayOf().route(routes),
   act: (name, action) => siteOf(name).act(action),
   watch: (on) => {

@@ -51,6 +51,8 @@ export interface HollowOptions {
   readonly via?: { readonly hub?: string; readonly enroll?: string };
   readonly spec?: Partial<CloudletSpec>;
   readonly platform?: Partial<Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes' | 'journals'>>;
+  /** More environment of the processes. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Whether agents are started, and waited for until all are connected. @default true */
   readonly start?: boolean;
   readonly progress?: Progress;
@@ -82,6 +84,8 @@ export interface HollowSites extends AsyncDisposable {
   readonly together: (name: string) => readonly string[];
   /** The process of a site. */
   processOf(name: string): HollowProcess;
+  /** A second agent of a site, with the same key and platform, comes or goes. */
+  twin(name: string, on: boolean): Promise<void>;
   /** Where new connections to an address go. */
   route(routes: Routes): Promise<void>;
   act(name: string, action: SiteAction): Promise<void>;
@@ -159,7 +163,11 @@ async function startCrew(options: HollowOptions, setups: readonly SiteSetup[]): 
     for (const event of events) for (const listener of listeners) listener(event);
   };
   const processes = shares.map((_, index) =>
-    startHollowProcess(join(dir, `${options.prefix ?? 'hollow'}-${index + 1}.log`), onEvents),
+    startHollowProcess({
+      logFile: join(dir, `${options.prefix ?? 'hollow'}-${index + 1}.log`),
+      env: options.env ?? {},
+      onEvents,
+    }),
   );
   const setup = { relay, callMs: [5, 20], startMs: [50, 200], nodes: 3, ...platform } as const;
   await Promise.all(processes.map((worker) => worker.call('setup', setup)));
@@ -230,6 +238,7 @@ function hollowSites(crew: Crew, parts: Parts): Omit<HollowSites, typeof Symbol.
     },
     together: (name) => shareOf(name).map((setup) => setup.name),
     processOf: homeOf,
+    twin: (name, on) => homeOf(name).call('twin', name, on),
     route: (routes) => done(Promise.all(processes.map((worker) => worker.call('route', routes)))),
     act: (name, action) => homeOf(name).call('act', name, action),
     watch: (on) => done(Promise.all(processes.map((worker) => worker.call('watch', on)))),

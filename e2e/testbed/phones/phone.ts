@@ -54,6 +54,8 @@ export interface Phone {
   boot(): Promise<void>;
   /** Kills dockerd alone (SIGKILL unless another signal is given) and waits until it is gone. */
   killDockerd(signal?: NodeJS.Signals): Promise<void>;
+  /** Any signal that dockerd survives, such as SIGSTOP and SIGCONT. */
+  signalDockerd(signal: NodeJS.Signals): Promise<void>;
 }
 
 export function phoneOf(layout: PhonesLayout, phone: PhoneLayout): Phone {
@@ -95,6 +97,11 @@ export function phoneOf(layout: PhonesLayout, phone: PhoneLayout): Phone {
       await engineAnswers(phone);
     },
     killDockerd: (signal = 'SIGKILL') => killDockerd(phone, pid(), signal),
+    async signalDockerd(signal) {
+      const found = dockerdOf(pid());
+      expect(found !== undefined, `dockerd of ${phone.name} does not run`);
+      process.kill(found, signal);
+    },
   };
 }
 
@@ -198,10 +205,13 @@ async function killDockerd(
   init: number,
   signal: NodeJS.Signals,
 ): Promise<void> {
-  const pid = childrenOf(init).find((child) => commandLineOf(child)?.startsWith('dockerd '));
+  const pid = dockerdOf(init);
   if (pid === undefined) return;
   process.kill(pid, signal);
   await until(`dockerd of ${phone.name} to end`, 30_000, () => {
     expect(!childrenOf(init).includes(pid), `process ${pid} is still there`);
   });
 }
+
+const dockerdOf = (init: number): number | undefined =>
+  childrenOf(init).find((child) => commandLineOf(child)?.startsWith('dockerd '));

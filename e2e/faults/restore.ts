@@ -1,0 +1,139 @@
+/**
+ * The region is restored from a backup that is older than what its sites run.
+ *
+ * Guarantees: the backup is a copy of etcd's data; it is put back as etcd's own tool does it with
+ * `--bump-revision --mark-compacted`, so that whoever watched has to list anew. Operators, hubs and agents go
+ * on meanwhile. Until somebody asks for it again, no site may lose anything that it ran; then all that was
+ * wanted last is asked for again, as whoever keeps it in Git would, and what the restored region does not
+ * know stays where it is, and is told as an orphan.
+ */
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock } from '@cloudlet/runtime/base';
+import { conditionOf } from '../scale/conditions.ts';
+import { machineMs } from '../scale/hollow-messages.ts';
+import { expect, until } from '../testbed/index.ts';
+import { orphanKey } from './agreement.ts';
+import { type FaultBed, namespace } from './bed.ts';
+import { etcdOf } from './etcd.ts';
+import type { Run } from './run.ts';
+
+export const restoreName = 'region-restored';
+
+const healMs = 240_000;
+/** Long enough for every site to be told what it should not be told. */
+const quietMs = 15_000;
+const spareRevisions = 1_000;
+
+/** Copies what the region knows. @returns the folder of the copy */
+export async function backUp({ bed, options }: Run): Promise<string> {
+  const folder = join(bed.dir, 'backup');
+  options.progress('the region is backed up');
+  using _ = bed.hold('etcd');
+  const etcd = partOf(bed, 'etcd');
+  await etcd.kill();
+  await rm(folder, { recursive: true, force: true });
+  await cp(dataOf(bed), folder, { recursive: true });
+  await etcd.start();
+  return folder;
+}
+
+/** @returns what of the sites the region does not know any more */
+export async function restore(run: Run, backup: string): Promise<ReadonlySet<string>> {
+  const { bed, options } = run;
+  const { history, appInsts } = bed;
+  history.read();
+  const before = [...history.platforms].map(([site, has]) => [site, [...has.keys()]] as const);
+  options.progress('the region is restored from its backup');
+  history.note(machineMs(), 'the region is restored from its backup');
+  history.restored();
+  await putBack(bed, backup, options.signal);
+  await regionServes(bed, options.signal);
+  await systemClock.sleep(quietMs, options.signal);
+  history.read();
+  for (const [site, ids] of before)
+    for (const id of ids)
+      if (!history.platforms.get(site)?.has(id))
+        history.wrong(site, id, 'was removed because of a restore');
+  const known = new Map(
+    appInsts.cache
+      .list()
+      .map(({ metadata, status }) => [metadata.uid, status?.placement?.cloudlet]),
+  );
+  const orphans = before.flatMap(([site, ids]) =>
+    ids.filter((id) => known.get(id) !== site).map((id) => orphanKey(site, id)),
+  );
+  await orphansAreTold(bed, orphans, options.signal);
+  return new Set(orphans);
+}
+
+/** Asks for all that is wanted, and for the end of what is not. */
+export function askAgain({ bed, wishes, asking }: Run): void {
+  for (const [app, round] of wishes.rounds) asking.ask({ kind: 'roll', app, round });
+  for (const wanted of wishes.wanted.values())
+    asking.ask({ kind: 'apply', what: 'want again', wanted });
+  for (const { metadata } of bed.appInsts.cache.list())
+    if (metadata.namespace === namespace && !wishes.wanted.has(metadata.name))
+      asking.ask({ kind: 'delete', name: metadata.name });
+}
+
+async function putBack(bed: FaultBed, backup: string, signal: AbortSignal): Promise<void> {
+  using _etcd = bed.hold('etcd');
+  using _apiserver = bed.hold('kube-apiserver');
+  const etcd = etcdOf(bed.controlPlane.etcdUrl, signal);
+  const revision = await etcd.revision();
+  const parts = [partOf(bed, 'kube-apiserver'), partOf(bed, 'etcd')];
+  for (const part of parts) await part.kill();
+  await rm(dataOf(bed), { recursive: true });
+  await cp(backup, dataOf(bed), { recursive: true });
+  await partOf(bed, 'etcd').start();
+  await etcd.raise(revision + spareRevisions);
+  await etcd.compact();
+  await partOf(bed, 'kube-apiserver').start();
+}
+
+async function regionServes({ hollow }: FaultBed, signal: AbortSignal): Promise<void> {
+  await until(
+    'the sites to be Ready in the restored region',
+    healMs,
+    () => {
+      for (const cloudlet of hollow.cloudlets.cache.list())
+        expect(
+          conditionOf(cloudlet, 'Ready')?.status === 'True',
+          `${cloudlet.metadata.name} is not`,
+        );
+    },
+    { signal, intervalMs: 500 },
+  );
+}
+
+async function orphansAreTold(
+  { hollow }: FaultBed,
+  orphans: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  await until(
+    'the orphans to be told',
+    healMs,
+    () => {
+      const told = new Set(
+        hollow.cloudlets.cache
+          .list()
+          .flatMap(({ metadata, status }) =>
+            (status?.site?.orphans ?? []).map(({ id }) => orphanKey(metadata.name, id)),
+          ),
+      );
+      const missing = orphans.filter((one) => !told.has(one));
+      expect(missing.length === 0, `${missing.join(', ')}: no site tells of them`);
+    },
+    { signal, intervalMs: 500 },
+  );
+}
+
+const dataOf = ({ dir }: FaultBed): string => join(dir, 'controlplane', 'etcd');
+
+function partOf(bed: FaultBed, name: string) {
+  const part = bed.parts.get(name);
+  if (!part) throw new RangeError(`the region has no part ${name}`);
+  return part;
+}
