@@ -103,3 +103,19 @@ const short = (value: number): string =>
 
 const escapeXml = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+
+/** Charts of one size, one below the other, as one picture. */
+export function stackCharts(
+  charts: readonly string[],
+  { width, height }: { readonly width: number; readonly height: number },
+): string {
+  const placed = charts.map((chart, index) =>
+    chart.replace('<svg ', `<svg y="${index * height}" width="${width}" height="${height}" `),
+  );
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${charts.length * height}">`,
+    ...placed.map((chart) => chart.trimEnd()),
+    '</svg>',
+    '',
+  ].join('\n');
+}

@@ -38,6 +38,8 @@ export interface SiteOptions {
   readonly phones: readonly Phone[];
   readonly dir: string;
   readonly args?: readonly string[];
+  /** More environment of the agents. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly progress?: Progress;
 }
 
