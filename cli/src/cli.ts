@@ -18,12 +18,15 @@ import {
 import { createClient, openAccess } from '@cloudlet/runtime/kubernetes';
 import { commonFlags, splitArguments } from './arguments.ts';
 import { type Command, exitCodes, type Flags, type RegionAccess } from './command.ts';
+import { auditCommand } from './commands/audit.ts';
 import { convertCommand } from './commands/convert.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { eventsCommand } from './commands/events.ts';
 import { explainCommand } from './commands/explain.ts';
 import { getCommand } from './commands/get.ts';
 import { joinCommand } from './commands/join.ts';
 import { execCommand, logsCommand, shellCommand } from './commands/sessions.ts';
+import { topCommand } from './commands/top.ts';
 import type { Terminal } from './terminal.ts';
 
 const program = 'kubectl cloudlet';
@@ -36,6 +39,9 @@ export const commands: readonly Command[] = [
   logsCommand,
   shellCommand,
   doctorCommand,
+  eventsCommand,
+  auditCommand,
+  topCommand,
   convertCommand,
 ];
 

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ControlPlaneBinaries, ensureControlPlaneBinaries } from '../binaries.ts';
-import { freePorts } from '../host.ts';
+import { freePorts, repositoryRoot } from '../host.ts';
 import { type Component, componentOf } from '../component.ts';
 import { type ProcessOptions, until } from '../process.ts';
 import { noProgress, type Progress } from '../progress.ts';
@@ -35,6 +35,8 @@ export interface EmbeddedControlPlane extends ControlPlane {
   readonly etcdUrl: string;
   readonly apiserver: Component;
   readonly controllerManager: Component;
+  /** Path of the audit log, if it keeps one. */
+  readonly auditLog: string | undefined;
 }
 
 export interface EmbeddedOptions {
@@ -42,6 +44,8 @@ export interface EmbeddedOptions {
   readonly dir: string;
   /** More flags of the API server. */
   readonly apiserverFlags?: readonly string[];
+  /** Whether it keeps an audit log of our kinds. @default false */
+  readonly audit?: boolean;
   readonly progress?: Progress;
 }
 
@@ -76,7 +80,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedC
   const ports = { secure, client, peer };
   const layout: Layout = { dir, binaries, certificates, ports, kubectl, kubeconfig };
   const etcd = componentOf(etcdProcess(layout));
-  const apiserver = componentOf(apiserverProcess(layout, options.apiserverFlags ?? []));
+  const auditLog = options.audit ? join(dir, 'logs', 'audit.log') : undefined;
+  const apiserver = componentOf(
+    apiserverProcess(layout, [...auditFlags(auditLog), ...(options.apiserverFlags ?? [])]),
+  );
   const controllerManager = componentOf(controllerManagerProcess(layout));
   const parts = [etcd, apiserver, controllerManager];
   const stop = async (): Promise<void> => {
@@ -99,6 +106,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedC
     etcdUrl: `http://127.0.0.1:${client}`,
     apiserver,
     controllerManager,
+    auditLog,
     stop,
   };
 }
@@ -130,6 +138,12 @@ function etcdProcess({ dir, binaries, ports }: Layout): ProcessOptions {
     },
     readyWithinMs: 60_000,
   };
+}
+
+function auditFlags(log: string | undefined): readonly string[] {
+  if (log === undefined) return [];
+  const policy = join(repositoryRoot, 'operator', 'manifests', 'audit', 'policy.yaml');
+  return [`--audit-policy-file=${policy}`, `--audit-log-path=${log}`];
 }
 
 function apiserverProcess(layout: Layout, more: readonly string[]): ProcessOptions {

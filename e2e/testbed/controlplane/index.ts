@@ -13,6 +13,8 @@ export interface ControlPlaneOptions {
   readonly progress?: Progress;
   /** More flags of an embedded API server. */
   readonly apiserverFlags?: readonly string[];
+  /** Whether an embedded API server keeps an audit log of our kinds. @default false */
+  readonly audit?: boolean;
 }
 
 export interface ProviderOptions extends ControlPlaneOptions {

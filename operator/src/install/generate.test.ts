@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { appInstStatus, cloudletStatus } from '@cloudlet/crds';
 import { accesses, processes } from './accesses.ts';
+import { auditRules } from './audit.ts';
 import { manifestFiles, staleFiles } from './generate.ts';
 import { siteOperatorFields } from './wall.ts';
 
@@ -35,6 +36,19 @@ test('no role has a wildcard', () => {
   for (const role of roles)
     for (const { apiGroups, resources, verbs } of rulesOf(role))
       assert.ok(![...apiGroups, ...resources, ...verbs].includes('*'), role.metadata.name);
+});
+
+test('the audit policy writes down no body of a Secret, and leaves nothing of ours to chance', () => {
+  for (const { level, resources = [] } of auditRules)
+    for (const { group, resources: names = [] } of resources)
+      if (group === '' && names.includes('secrets')) assert.equal(level, 'Metadata');
+  const last = auditRules.at(-1);
+  assert.deepEqual(last, { level: 'None' });
+  const bodies = auditRules.filter(({ level }) => level === 'RequestResponse');
+  assert.deepEqual(
+    bodies.flatMap(({ resources = [] }) => resources.map(({ group }) => group)),
+    ['edge.cloudlet.dev'],
+  );
 });
 
 test('only the hub impersonates, and only names of cloudlet-sites', () => {

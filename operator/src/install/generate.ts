@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { staleOf, writeGenerated } from '@cloudlet/crds/generate';
 import { accessManifests } from './api-service.ts';
+import { auditPolicy } from './audit.ts';
 import { flowControlManifests } from './flow-control.ts';
 import type { Manifest } from './manifest.ts';
 import { policyManifests } from './policies.ts';
@@ -20,7 +21,7 @@ const directory = 'operator/manifests';
 /** Where the access server listens by default. */
 export const accessPort = 8446;
 
-/** Path in the repository to manifests; in the order of names they can be applied. */
+/** Path in the repository to manifests; in the order of names those of the folder itself can be applied. */
 export function manifestFiles(): ReadonlyMap<string, readonly Manifest[]> {
   return new Map([
     [`${directory}/00-namespaces.yaml`, namespaceManifests()],
@@ -30,6 +31,7 @@ export function manifestFiles(): ReadonlyMap<string, readonly Manifest[]> {
     [`${directory}/21-policies.yaml`, policyManifests()],
     [`${directory}/30-flow-control.yaml`, flowControlManifests()],
     [`${directory}/40-access.yaml`, accessManifests({ kind: 'pods', targetPort: accessPort })],
+    [`${directory}/audit/policy.yaml`, [auditPolicy()]],
     [`${directory}/constrained/10-impersonation.yaml`, constrainedManifests()],
     [
       `${directory}/processes/40-access.yaml`,

@@ -1,5 +1,6 @@
 /** What installs the region, for charts and whoever else puts it into a cluster. */
 export { accessApiService, accountOf, processes, type ProcessName } from './accesses.ts';
+export { auditPolicy } from './audit.ts';
 export { accessPort, textOf } from './generate.ts';
 export { accessManifests } from './api-service.ts';
 export { flowControlManifests } from './flow-control.ts';
