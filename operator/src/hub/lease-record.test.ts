@@ -14,6 +14,7 @@ import {
   type LeaseChange,
   release,
   standDown,
+  takenOffRecord,
 } from './lease-record.ts';
 import { aCloudlet, aLease, fingerprint, otherFingerprint } from './testing.ts';
 
@@ -145,4 +146,15 @@ test('an annotation that cannot be read counts as absent', () => {
   const lease = aLease({}, { [leaseAnnotations.duplicate]: '{', [hubAnnotations.contests]: '7' });
   assert.equal(duplicateOf(lease), undefined);
   assert.deepEqual(contestsOf(lease), []);
+});
+
+test('removals that a later Lease does not hold any more are told', () => {
+  const recorded = (...items: readonly object[]): Lease =>
+    aLease({}, { [leaseAnnotations.removed]: JSON.stringify(items) });
+  const [a, b, c] = ['a', 'b', 'c'].map((id) => ({ id, sequence: 3 }));
+  const before = recorded(a ?? {}, b ?? {}, c ?? {});
+  const after = recorded({ id: 'a', sequence: 4 }, { id: 'b', sequence: 2 });
+  assert.deepEqual(takenOffRecord(before, after), [b, c]);
+  assert.deepEqual(takenOffRecord(before, before), []);
+  assert.deepEqual(takenOffRecord(before, aLease()), [a, b, c]);
 });

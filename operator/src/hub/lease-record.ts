@@ -59,6 +59,14 @@ export const contestsOf = (lease: Lease): readonly Contest[] =>
   listOf(lease, hubAnnotations.contests, contest);
 export const removedOf = (lease: Lease): readonly RemovedItem[] =>
   listOf(lease, leaseAnnotations.removed, removedItem);
+/** Removals that were on record and are not any more. */
+export function takenOffRecord(before: Lease, after: Lease): readonly RemovedItem[] {
+  const key = leaseAnnotations.removed;
+  if (before.metadata.annotations?.[key] === after.metadata.annotations?.[key]) return [];
+  const now = new Map(removedOf(after).map(({ id, sequence }) => [id, sequence]));
+  return removedOf(before).filter(({ id, sequence }) => (now.get(id) ?? -1) < sequence);
+}
+
 export const waitingOf = (lease: Lease): readonly WaitingKey[] =>
   listOf(lease, leaseAnnotations.waiting, waitingKey);
 

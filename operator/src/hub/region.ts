@@ -32,6 +32,7 @@ import {
   secretType,
 } from '../kinds.ts';
 import { siteLeaseName } from '../names.ts';
+import { takenOffRecord } from './lease-record.ts';
 import { instanceIdOf } from '../plan/render.ts';
 import { changedIds, type InstanceView, ledgerIndex } from './orders.ts';
 
@@ -172,6 +173,12 @@ function subscribe(caches: Caches, events: RegionEvents): void {
     if (old) touchAppInst(old);
     touchAppInst(event.object);
     if (event.type === 'Deleted') events.appInstGone(event.object.metadata.uid);
+  });
+  // A restore may take a removal off record behind a site that says it once only.
+  caches.leases.subscribe((event) => {
+    const site = event.object.metadata.labels?.[labels.cloudlet];
+    if (event.type !== 'Updated' || site === undefined) return;
+    for (const { id } of takenOffRecord(event.old, event.object)) events.touched(site, id);
   });
   const touchUsers = (index: string) => (event: CacheEvent<KubernetesObject>) => {
     const { namespace, name } = event.object.metadata;
