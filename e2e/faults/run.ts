@@ -204,14 +204,31 @@ export async function settle(run: Run): Promise<number> {
   };
   const { signal } = options;
   try {
-    await asking.quiet();
+    await quietWithin(asking, signal);
     await until('all to agree', settleMs, look, { signal, intervalMs: 500 });
   } catch (error) {
     if (!(error instanceof DeadlineError)) throw error;
+    await Promise.resolve()
+      .then(look)
+      .catch(() => undefined); // it sets the problems
   }
   const violations = history.judge();
   if (problems.length === 0 && violations.length === 0) return machineMs() - start;
   throw found(run, problems, violations);
+}
+
+/** @throws DeadlineError while something that was asked for never comes through, such as a deletion */
+async function quietWithin(asking: Asking, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const late = systemClock.sleep(settleMs, AbortSignal.any([signal, over.signal])).then(() => {
+    throw new DeadlineError(`waited ${settleMs / 1_000} s for all that was asked for`);
+  });
+  try {
+    await Promise.race([asking.quiet(), late]);
+  } finally {
+    over.abort(new Error('all is quiet'));
+    await late.catch(() => undefined); // told by the race
+  }
 }
 
 const shownProblems = 5;
