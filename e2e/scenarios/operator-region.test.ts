@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
-import { agentSigner, annotations, namespaces } from '@cloudlet/crds';
+import { agentSigner, annotations, fieldManagers, groupVersion, namespaces } from '@cloudlet/crds';
 import {
   type CertificateSigningRequest,
   certificateSigningRequestType,
@@ -216,6 +216,34 @@ test('a plan is rendered from what was pinned, with the secrets that it refers t
   await eventually('another copy is pinned', () =>
     read('secretive')?.status?.rollout?.secret !== rollout?.secret ? true : undefined,
   );
+});
+
+test('an instance whose site is ahead of the region, as after a restore, gets a later plan', async () => {
+  const site = await openSite('ahead');
+  await app('ahead');
+  await appInst('ahead', { appRef: { name: 'ahead' }, cloudletRef: { name: 'ahead' } });
+  const { metadata, status } = await ready('ahead', 'Ready');
+  const placement = (status?.rollout?.sequence ?? 0) + 5;
+  site.pause();
+  await bed.resource<AppInst>('AppInst').apply(
+    {
+      apiVersion: groupVersion,
+      kind: 'AppInst',
+      metadata: { name: 'ahead', namespace: 'shop' },
+      status: {
+        site: { uid: metadata.uid, boot: 'later', sequence: 1, placement },
+        conditions: [],
+      },
+    },
+    { fieldManager: fieldManagers.agent, subresource: 'status' },
+  );
+  const { rollout } = await eventually('a later plan', () => {
+    const now = read('ahead')?.status;
+    return (now?.rollout?.sequence ?? 0) > placement ? now : undefined;
+  });
+  const [entry] = bed.ledgers.cache.get('ahead')?.spec.entries ?? [];
+  assert.equal(entry?.sequence, rollout?.sequence);
+  assert.equal(rollout?.revision, status?.rollout?.revision);
 });
 
 test('when no hub lives nothing is withdrawn', async () => {
