@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { FakeClock, seededRandom } from '@cloudlet/runtime/base';
 import { createFakeDriver, type FakeInstance, FakePlatform } from '@cloudlet/drivers/fake';
 import { openPlatformJournal } from '../scale/platform-journal.ts';
+import { orphanKey, problemsOf } from './agreement.ts';
 import { collideIn } from './fault.ts';
 import { History } from './history.ts';
 import { scheduleOf } from './schedule.ts';
@@ -83,6 +84,31 @@ test('a task that is started again without a cause is found', () => {
   const anew = judged(['s-1', { sequence: 2 }], ['s-1', { sequence: 3, extra: 'x' }]);
   assert.equal(anew.length, 1);
   assert.match(anew[0] ?? '', /^was made anew although nobody changed it/);
+});
+
+test('after a restore an earlier wish may come back, and an older plan may not', () => {
+  const history = new History('/nowhere', ['s-1']);
+  history.ask('a', 'web', { site: 's-1' });
+  const take = (at: number, shape: Shape): void =>
+    history.take('s-1', { at, id: 'a', instance: anInstance(shape) });
+  take(1, { sequence: 5, wish: 2 });
+  history.restored();
+  take(2, { sequence: 6, wish: 1 });
+  assert.deepEqual(history.judge(), []);
+  take(3, { sequence: 4, wish: 1 });
+  assert.match(history.judge().join(), /plan 4 was carried out after 6/);
+});
+
+test('an orphan of a restored region has to stay, and what was deleted has not', () => {
+  const settled = {
+    ...{ wanted: new Map(), rounds: new Map(), appInsts: [], ledgers: [], cloudlets: [] },
+    platforms: new Map([['s-1', new Map([['a', anInstance({ sequence: 1 })]])]]),
+  };
+  const told = (orphans: readonly string[]): readonly string[] =>
+    problemsOf({ ...settled, orphans: new Set(orphans) }).map(({ text }) => text);
+  assert.deepEqual(told([orphanKey('s-1', 'a')]), []);
+  assert.deepEqual(told([]), ['s-1 runs what was deleted: web-a (a)']);
+  assert.match(told([orphanKey('s-1', 'a'), orphanKey('s-1', 'b')]).join(), /s-1 lost an orphan/);
 });
 
 test('the same seed gives the same faults and the same wishes', () => {
