@@ -17,7 +17,7 @@ const stamp = `${root}node_modules/.lock-stamp`;
 
 const [command, ...args] = process.argv.slice(2);
 const script = `${root}e2e/run/${command}.ts`;
-if (!/^[a-z]+(-[a-z]+)*$/.test(command ?? '') || !existsSync(script)) {
+if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(command ?? '') || !existsSync(script)) {
   fail(`unknown command '${command ?? ''}': there is no e2e/run/${command ?? '<command>'}.ts`);
 }
 installPackages();

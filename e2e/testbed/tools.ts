@@ -79,6 +79,7 @@ const services: Readonly<Record<string, readonly string[]>> = {
   'docker.io': ['docker.socket', 'docker.service'],
   containerd: ['containerd.service'],
   'docker-registry': ['docker-registry.service'],
+  'redis-server': ['redis-server.service'],
 };
 
 /** Stops the services of packages that were just installed: nobody asked for them. */

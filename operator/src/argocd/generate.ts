@@ -1,7 +1,7 @@
 /**
  * Writes what Argo CD takes of the health checks in `operator/argocd`: their test data in the layout of Argo
- * CD's own `resource_customizations`, and `argocd-cm.yaml`, the same scripts for an Argo CD that does not
- * have them built in. With `--check` it writes nothing and fails, naming what is stale.
+ * CD's own `resource_customizations`, with what kstatus is to say of each beside it, and `argocd-cm.yaml`, the
+ * same scripts for an Argo CD that does not have them built in. With `--check` it writes nothing and fails, naming what is stale.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +35,11 @@ export function generatedFiles(): ReadonlyMap<string, string> {
       healthStatus: { status: health, message },
     }));
     files.set(`${folderOf(kind)}/health_test.yaml`, textOf({ tests }));
+    const byKstatus = cases.map(({ name, kstatus }) => ({
+      inputPath: `testdata/${name}.yaml`,
+      status: kstatus,
+    }));
+    files.set(`${folderOf(kind)}/kstatus_test.yaml`, textOf({ tests: byKstatus }));
   }
   files.set(`${directory}/argocd-cm.yaml`, textOf(configMap()));
   return files;

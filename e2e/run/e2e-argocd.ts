@@ -1,0 +1,33 @@
+/**
+ * `npm run e2e:argocd`: Argo CD, built from its Go module, drives `examples/gitops` in two regions: create,
+ * change, repair of drift, an App that is broken, sites that are cut off, removal.
+ *
+ * Guarantees: says what it installs and builds, starts and stops all of it; the last line is
+ * `N passed, N failed`.
+ */
+import { join } from 'node:path';
+import { ensureArgoPrograms } from '../testbed/argocd/programs.ts';
+import {
+  controlPlaneTools,
+  ensureControlPlaneBinaries,
+  ensureTools,
+  repositoryRoot,
+} from '../testbed/index.ts';
+import { machineLoad } from './steps/bed.ts';
+import { takeLock } from './steps/lock.ts';
+import { runMain } from './steps/main.ts';
+import { runNodeTests } from './steps/node-tests.ts';
+
+await runMain(async ({ progress, signal, cleanup }) => {
+  await ensureTools(progress, controlPlaneTools);
+  await ensureControlPlaneBinaries(progress, signal);
+  await ensureArgoPrograms(progress, signal);
+  cleanup.defer(await takeLock('argocd'));
+  progress(`two regions, five sites, Argo CD; load of the machine before: ${machineLoad()}`);
+  const { passed, failed } = await runNodeTests({
+    files: [join(repositoryRoot, 'e2e', 'gitops', 'stories.ts')],
+    ...{ concurrency: 1, timeoutMs: 40 * 60_000, tellFiles: true, signal, progress },
+  });
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+});
