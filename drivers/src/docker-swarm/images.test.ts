@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
-import test from 'node:test';
-import { checkArchitecture, credentialsFor, platformName, registryOf } from './images.ts';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { systemClock } from '@cloudlet/runtime/base';
+import { Engine } from './engine.ts';
+import {
+  checkArchitecture,
+  credentialsFor,
+  platformName,
+  registryOf,
+  resolveImage,
+} from './images.ts';
 import type { Plan } from '@cloudlet/crds';
 
 test('a registry is what stands before the first slash and looks like a host', () => {
@@ -38,3 +50,36 @@ test('an image that no node runs is a permanent failure that names both sides', 
     message: 'image shop:1 is for linux/amd64; the site runs linux/arm/v7',
   });
 });
+
+/** An engine that has no image, and whose registry says that. */
+async function engineWhoseRegistrySays(
+  context: TestContext,
+  status: number,
+  message: string,
+): Promise<Engine> {
+  const folder = await mkdtemp(join(tmpdir(), 'images-'));
+  const server = createServer(({ url = '' }, response) => {
+    const isRegistry = url.includes('/distribution/');
+    response.writeHead(isRegistry ? status : 404, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ message: isRegistry ? message : 'No such image: shop:1' }));
+  });
+  await new Promise<void>((resolve) => server.listen(join(folder, 'socket'), resolve));
+  context.after(async () => {
+    server.closeAllConnections();
+    server.close();
+    await rm(folder, { recursive: true });
+  });
+  return new Engine({ socketPath: join(folder, 'socket'), clock: systemClock });
+}
+
+const answers: readonly [status: number, message: string, expected: object][] = [
+  [404, 'manifest unknown', { reason: 'ImageNotFound', permanent: true }],
+  [401, 'unauthorized', { reason: 'ImageNotFound', permanent: true }],
+  [500, 'dial tcp: connect: connection refused', { reason: 'DeployFailed', permanent: false }],
+];
+for (const [status, message, expected] of answers)
+  test(`an image that the site has no copy of, whose registry says: ${message}`, async (context) => {
+    const engine = await engineWhoseRegistrySays(context, status, message);
+    const signal = AbortSignal.timeout(10_000);
+    await assert.rejects(resolveImage(engine, 'shop:1', {}, signal), expected);
+  });

@@ -3,7 +3,8 @@
  *
  * Guarantees: an image is looked up before anything is placed; one that the registry does not have, or that
  * no node can run, is a permanent failure that names it; when the registry does not answer, an image that
- * this node has is used as it is, since a site must be able to restart what it has without its uplink.
+ * this node has is used as it is, since a site must be able to restart what it has without its uplink, and
+ * for another one it is asked again.
  */
 import { appInstReasons, type Plan } from '@cloudlet/crds';
 import { DriverError, NotFoundError } from '@cloudlet/runtime/base';
@@ -77,8 +78,9 @@ async function localImage(
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error;
     if (isUnknown(cause)) throw missing(image, cause);
+    // Not ImageNotFound, which would end the roll-out: the registry may answer at the next try.
     throw new DriverError(
-      appInstReasons.ImageNotFound,
+      appInstReasons.DeployFailed,
       `image ${image}: its registry does not answer, and the site has no copy`,
       { cause },
     );
