@@ -271,6 +271,8 @@ export class Agent implements TunnelHandler {
     this.#reporter.setActive(active);
     const uid = this.#options.store.site.value.cloudletUid;
     if (uid === undefined) return; // never connected: there is no object to report of
+    // What has not been seen yet is no news: another member may act, and has said what it saw.
+    if (this.#reconciler.isBlind && this.#storeFailure === undefined) return;
     const { agentVersion, features } = this.#options;
     this.#reporter.offerSite(
       siteContent({

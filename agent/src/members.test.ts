@@ -34,6 +34,34 @@ test('the member that stands by does nothing but publish, and takes over without
   await second.stop();
 });
 
+test('a member that starts says nothing of its site until it has seen it, or not for long', async (t) => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock });
+  const folder = await aFolder(t);
+  const before = await Life.start(folder, driver, clock);
+  await before.connect();
+  await before.pass(2000);
+  await before.stop();
+  const observe = driver.observe.bind(driver);
+  driver.observe = () => {
+    throw new Error('the engine starts still');
+  };
+  const life = await Life.start(folder, driver, clock);
+  await life.connect();
+  await life.pass(20_000);
+  assert.deepEqual(life.uplink.sites, [], 'another one may act, and has said what it saw');
+  await life.pass(20_000);
+  const reasons = (): (string | undefined)[] =>
+    life.uplink.sites.map(
+      ({ conditions }) => conditions.find(({ type }) => type === 'PlatformReady')?.reason,
+    );
+  assert.deepEqual(reasons().at(-1), 'EngineUnreachable');
+  driver.observe = observe;
+  await life.pass(40_000);
+  assert.equal(reasons().at(-1), 'Serving');
+  await life.stop();
+});
+
 test('a deputy acts though another member leads, until it is relieved or its link goes', async (t) => {
   const clock = new FakeClock();
   const driver = createFakeDriver({ clock, leads: false });

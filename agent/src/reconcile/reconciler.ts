@@ -83,6 +83,11 @@ export class Reconciler {
     return this.#observer.site;
   }
 
+  /** Whether it is too early to say anything of the platform: not seen yet in this life. */
+  get isBlind(): boolean {
+    return !this.#observer.site && !this.#observer.stale;
+  }
+
   /** Why the platform cannot be observed now. */
   get failure(): string | undefined {
     return this.#observer.failure;
