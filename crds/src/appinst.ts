@@ -129,12 +129,22 @@ export const taskStatus = z.object({
 });
 export type TaskStatus = z.infer<typeof taskStatus>;
 
+/**
+ * The highest sequence that a site may claim to have. The ledger goes on from there, and what a site says must
+ * not use up the integers.
+ */
+export const maxReportedPlacement = 2 ** 48;
+
 /** What the agent reports of one instance. */
 export const appInstSite = z.object({
   uid: z.string().max(64).describe('metadata.uid of the object that the report is about.'),
   boot: z.string().max(64).describe('Identity of the agent process.'),
   sequence: z.int().min(0).describe('Number of the report within the boot.'),
-  placement: z.int().min(0).describe('Sequence of the plan that the report is about.'),
+  placement: z
+    .int()
+    .min(0)
+    .max(maxReportedPlacement)
+    .describe('Sequence of the plan that the report is about.'),
   observed: z.int().min(0).optional().describe('metadata.generation that the plan was made of.'),
   revision: z.string().max(253).optional().describe('Revision of the App that runs.'),
   removed: z.boolean().optional().describe('The instance is gone from the site.'),
