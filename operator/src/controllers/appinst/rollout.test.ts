@@ -25,12 +25,14 @@ const reported = (
   more: {
     site?: Partial<NonNullable<AppInstStatus['site']>>;
     spec?: Partial<AppInst['spec']>;
+    /** That the roll-out was pinned for. */
+    generation?: number;
   } = {},
 ): AppInst =>
   anAppInst({
     spec: more.spec ?? {},
     status: {
-      rollout: rollout(),
+      rollout: rollout({ generation: more.generation ?? 1 }),
       conditions,
       site: { uid: 'uid-web', boot: 'b', sequence: 1, placement: 5, ...more.site },
     },
@@ -100,6 +102,11 @@ const verdicts: readonly (readonly [string, RolloutVerdict, RolloutVerdict])[] =
   [
     'switched off',
     verdict(reported(starting, { spec: { powerState: 'Off' } }), { now: start + 60 * minuteMs }),
+    { kind: 'Underway' },
+  ],
+  [
+    'switched on after it was off for longer than the App allows',
+    verdict(reported(starting, { generation: 0 }), { now: start + 60 * minuteMs }),
     { kind: 'Underway' },
   ],
 ];

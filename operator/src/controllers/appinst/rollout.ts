@@ -63,6 +63,9 @@ export function rolloutVerdict(input: VerdictInput): RolloutVerdict {
     return { kind: 'Failed', message: `${deployed.reason}: ${deployed.message}` };
   // A stopped instance is never healthy, and that is no failure.
   if (appInst.spec.powerState === 'Off' || appInst.spec.suspend) return { kind: 'Underway' };
+  // What was pinned for another spec is judged by that one's: it may have been off until a moment ago.
+  if (appInst.status?.rollout?.generation !== appInst.metadata.generation)
+    return { kind: 'Underway' };
   if (input.connectedSince === undefined) return { kind: 'Underway' };
   const startedAt = Date.parse(appInst.status?.rollout?.startedAt ?? '') || now;
   const timeoutMs = updateTimeoutMs(input.spec);
