@@ -52,6 +52,7 @@ await runMain(async (context) => {
   const result = await runSoak({
     ...{ hours, sites, instances, rate, seed, everySeconds: every, warmUpMinutes: warmUp },
     ...{ phones, dir: await temporaryFolder(context, 'soak'), progress, signal },
+    onRound: (soFar) => write(soFar, flags.out),
   });
   return tell(result, flags.out);
 });
@@ -71,11 +72,16 @@ async function phoneOf(context: CommandContext): Promise<Phones | undefined> {
   }
 }
 
-async function tell(result: SoakResult, out: string): Promise<number> {
-  const { verdicts, faults, asked, carriedOut, sessions, missed, found } = result;
+async function write(result: SoakResult, out: string): Promise<void> {
   await mkdir(out, { recursive: true });
   await writeFile(join(out, 'soak.svg'), picture(result));
   await writeFile(join(out, 'soak.json'), resultJson(result));
+  await writeFile(join(out, 'soak.txt'), `${slopesTable(result.verdicts)}\n`);
+}
+
+async function tell(result: SoakResult, out: string): Promise<number> {
+  const { verdicts, faults, asked, carriedOut, sessions, missed, found } = result;
+  await write(result, out);
   console.log(slopesTable(verdicts));
   const total = [...faults.values()].reduce((sum, times) => sum + times, 0);
   console.log(`${total} faults, ${asked} transitions asked for, ${carriedOut} plans carried out`);

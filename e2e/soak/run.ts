@@ -33,12 +33,15 @@ export interface SoakOptions {
   readonly everySeconds: number;
   readonly warmUpMinutes: number;
   readonly phones: Phones | undefined;
+  /** Told after each round what there is so far. */
+  readonly onRound: (result: SoakResult) => Promise<void>;
   readonly dir: string;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
 export interface SoakResult {
+  /** So far. */
   readonly hours: number;
   readonly warmUpSeconds: number;
   readonly verdicts: readonly Verdict[];
@@ -111,6 +114,13 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const marks: { name: string; seconds: number }[] = [];
   const endMs = machineMs() + hours * hourMs;
   let found: string | undefined;
+  const warmUpSeconds = options.warmUpMinutes * 60;
+  const soFar = (): SoakResult => ({
+    ...{ hours: watch.seconds() / 3_600, warmUpSeconds, marks, sessions },
+    ...{ verdicts: judge(watch.series(), warmUpSeconds), series: watch.series() },
+    ...{ missed: watch.missed, faults: run.done, asked: run.asking.asked },
+    ...{ carriedOut: bed.history.carriedOut, ...(found === undefined ? {} : { found }) },
+  });
   for (let round = 0; machineMs() < endMs && found === undefined; round++) {
     const lengthMs = Math.min(roundMs, endMs - machineMs());
     const fits = ({ atMs }: { atMs: number }): boolean => atMs < lengthMs - tailMs;
@@ -119,18 +129,13 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     await withFaults(run, schedule.filter((one) => one.round === round).filter(fits), lengthMs);
     found = await foundBy(settle(run));
     progress(`round ${round + 1} ${found === undefined ? 'agreed' : 'did not agree'}`);
+    await options.onRound(soFar());
   }
   over.abort(new Error('the soak is over'));
   await beside;
   if (found === undefined) await phone?.check();
   await watch.stop();
-  const warmUpSeconds = options.warmUpMinutes * 60;
-  return {
-    ...{ hours, warmUpSeconds, verdicts: judge(watch.series(), warmUpSeconds), marks, sessions },
-    ...{ series: watch.series(), missed: watch.missed, faults: run.done },
-    ...{ asked: run.asking.asked, carriedOut: bed.history.carriedOut },
-    ...(found === undefined ? {} : { found }),
-  };
+  return soFar();
 }
 
 /** What was lost, doubled or restarted; what was sampled until then is still worth a picture. */
