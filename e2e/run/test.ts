@@ -118,6 +118,7 @@ function tell(tallies: readonly Tally[], progress: (message: string) => void): n
   for (const line of skipped) progress(`left out: ${line}`);
   progress(skipped.length > 0 ? `${skipped.length} tests were left out` : 'nothing was left out');
   progress('a command of its own: npm run e2e:argocd (Argo CD drives examples/gitops)');
+  progress('commands of their own: npm run faults (by seed), soak (for hours), scale (many sites)');
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
 }
