@@ -1,10 +1,12 @@
 /**
  * What the agent costs a phone that idles: resident memory with the swarm driver and with none, and bytes on
- * the link. The bundle runs under Node 20, as on a phone, beside a real swarm manager and a real hub.
+ * the link. The bundle runs as it is shipped, by the machine's own Node, which on a phone is 20 or 22, and once
+ * more by this one, beside a real swarm manager and a real hub.
  */
+import { existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { type BundleResult, bundleAgent } from '@cloudlet/agent/bundle';
 import { eventually, startAgent, TestRegion } from '@cloudlet/agent/testing';
 import { runCommand, systemClock } from '@cloudlet/runtime/base';
@@ -14,6 +16,8 @@ import type { Bench, BenchContext, BenchResult } from './contract.ts';
 /** From the first report on, so that start and enrolment are over. */
 const settleMs = 30_000;
 const measureMs = 60_000;
+/** Of agent/Dockerfile and of the archive's starter. */
+const shippedFlags = ['--max-semi-space-size=1'];
 
 export const bench: Bench = {
   prefix: 'agent',
@@ -24,11 +28,15 @@ export const bench: Bench = {
     const bundle = await bundleAgent({ outFolder: join(context.dir, 'agent') });
     await phone.docker(['swarm', 'init', '--advertise-addr', phone.ip]);
     try {
-      const swarm = await idle(context, bundle, 'docker-swarm', phone);
-      const fake = await idle(context, bundle, 'fake', phone);
+      const own = process.env['CLOUDLET_AGENT_NODE'] ?? nodeOfMachine();
+      const swarm = await idle(context, bundle, { driver: 'docker-swarm', node: own, phone });
+      const here = { driver: 'docker-swarm', node: process.execPath, phone } as const;
+      const newest = await idle(context, bundle, here);
+      const fake = await idle(context, bundle, { driver: 'fake', node: own, phone });
       return {
         figures: {
           'rss.idle': swarm.rssMiB,
+          [`rss.idleOnNode${newest.nodeVersion.split('.')[0]?.slice(1)}`]: newest.rssMiB,
           'rss.idleWithoutEngine': fake.rssMiB,
           idleBytesPerMinute: swarm.bytesPerMinute,
           bundleKiB: await sizeKiB(bundle),
@@ -49,23 +57,40 @@ interface Idle {
   readonly nodeVersion: string;
 }
 
+interface IdleOptions {
+  readonly driver: 'docker-swarm' | 'fake';
+  readonly node: string;
+  readonly phone: Phone;
+}
+
+/** The first of the PATH that npm did not put there. */
+function nodeOfMachine(): string {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const found = folders
+    .filter((folder) => folder && !folder.includes('node_modules'))
+    .map((folder) => join(folder, 'node'))
+    .find((file) => existsSync(file));
+  return found ?? process.execPath;
+}
+
+let lives = 0;
+
 async function idle(
   { dir, progress, signal }: BenchContext,
   bundle: BundleResult,
-  driver: 'docker-swarm' | 'fake',
-  phone: Phone,
+  { driver, node, phone }: IdleOptions,
 ): Promise<Idle> {
   await using region = await TestRegion.start();
   const relay = await countingRelay(region.hub);
-  const joinFile = join(dir, `${driver}.join`);
+  const life = `${driver}-${++lives}`;
+  const joinFile = join(dir, `${life}.join`);
   await writeFile(joinFile, region.join(relay.address), { mode: 0o600 });
   const args = [
-    ...['--state-dir', join(dir, driver), '--driver', driver, '--docker-socket', phone.socketPath],
+    ...['--state-dir', join(dir, life), '--driver', driver, '--docker-socket', phone.socketPath],
     ...['--health-address', 'off'],
   ];
-  const node = [process.env['CLOUDLET_AGENT_NODE'] ?? 'node'];
   const start = (more: readonly string[]) =>
-    startAgent({ node, entry: bundle.entry, args: [...args, ...more] });
+    startAgent({ node: [node, ...shippedFlags], entry: bundle.entry, args: [...args, ...more] });
   // The first life enrols, which loads what later lives do without: an agent enrols once a month.
   const first = start(['--join-file', joinFile]);
   await eventually('the enrolment', () => region.siteReports.length > 0);
@@ -80,8 +105,9 @@ async function idle(
     const status = await readFile(`/proc/${agent.process.pid}/status`, 'utf8');
     const rssMiB = Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
     const bytesPerMinute = ((relay.bytes() - before) * 60_000) / measureMs;
-    progress(`agent with driver ${driver}: ${rssMiB.toFixed(1)} MiB`);
-    return { rssMiB, bytesPerMinute, nodeVersion: await versionOf(node[0] ?? 'node') };
+    const nodeVersion = await versionOf(node);
+    progress(`agent with driver ${driver} by Node ${nodeVersion}: ${rssMiB.toFixed(1)} MiB`);
+    return { rssMiB, bytesPerMinute, nodeVersion };
   } finally {
     await agent.stop();
     relay.close();

@@ -34,6 +34,7 @@ export const targets: Readonly<Record<string, Target>> = {
     peer: '60 to 80 (KubeEdge edgecore), 270 (k3s agent)',
     unit: 'MiB',
   },
+  'agent.rss.idleOnNode24': { unit: 'MiB' },
   'agent.rss.idleWithoutEngine': { unit: 'MiB' },
   'agent.idleBytesPerMinute': { target: '<= 1024', unit: 'B/min' },
   'agent.bundleKiB': { target: '<= 2000', unit: 'KiB' },
