@@ -2,8 +2,8 @@
  * The region is restored from a backup that is older than what its sites run.
  *
  * Guarantees: the backup is a copy of etcd's data; it is put back as etcd's own tool does it with
- * `--bump-revision --mark-compacted`, so that whoever watched has to list anew. Operators, hubs and agents go
- * on meanwhile. Until somebody asks for it again, no site may lose anything that it ran; then all that was
+ * `--bump-revision --mark-compacted`, so that whoever watched has to list anew; operators and hubs are
+ * restarted with the API server, as Kubernetes asks of whatever has caches; agents go on meanwhile. Until somebody asks for it again, no site may lose anything that it ran; then all that was
  * wanted last is asked for again, as whoever keeps it in Git would, and what the restored region does not
  * know stays where it is, and is told as an orphan.
  */
@@ -78,18 +78,21 @@ export function askAgain({ bed, wishes, asking }: Run): void {
 }
 
 async function putBack(bed: FaultBed, backup: string, signal: AbortSignal): Promise<void> {
-  using _etcd = bed.hold('etcd');
-  using _apiserver = bed.hold('kube-apiserver');
+  using held = new DisposableStack();
+  const ours = [...bed.parts].filter(([name]) => /^(operator|hub)/.test(name));
+  for (const name of ['etcd', 'kube-apiserver', ...ours.map(([name]) => name)])
+    held.use(bed.hold(name));
   const etcd = etcdOf(bed.controlPlane.etcdUrl, signal);
   const revision = await etcd.revision();
-  const parts = [partOf(bed, 'kube-apiserver'), partOf(bed, 'etcd')];
-  for (const part of parts) await part.kill();
+  for (const [, part] of ours) await part.kill();
+  for (const name of ['kube-apiserver', 'etcd']) await partOf(bed, name).kill();
   await rm(dataOf(bed), { recursive: true });
   await cp(backup, dataOf(bed), { recursive: true });
   await partOf(bed, 'etcd').start();
   await etcd.raise(revision + spareRevisions);
   await etcd.compact();
   await partOf(bed, 'kube-apiserver').start();
+  await Promise.all(ours.map(([, part]) => part.start()));
 }
 
 async function regionServes({ hollow }: FaultBed, signal: AbortSignal): Promise<void> {
