@@ -13,7 +13,7 @@ import { TerminalError } from '@cloudlet/runtime/base';
 import type { AgentMetrics } from './metrics.ts';
 
 export interface HealthOptions {
-  /** `host:port`; port 0 takes a free one. */
+  /** `host:port`; port 0 takes a free one, no host is every address. */
   readonly address: string;
   /** Why the agent is not ready; empty when it is. */
   readonly problems: () => readonly string[];
@@ -76,7 +76,7 @@ async function answer(method: string, url: string, options: HealthOptions): Prom
 }
 
 function parseListen(address: string): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):(\d{1,5})$/.exec(address);
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]*)):(\d{1,5})$/.exec(address);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
   if (host === undefined || port > 65535)
