@@ -88,6 +88,11 @@ suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
     for (const { name } of bed.phones) assert.equal(await saysFrom(driver, name), `${name}: in`);
   });
 
+  test('so does a connection to its port', async () => {
+    const driver = await leaders();
+    for (const { name } of bed.phones) assert.equal(await givesBack(driver, name), 'through');
+  });
+
   test('without the option exec says which node it is and what to do', async () => {
     const leader = await bed.leader();
     const plain = bed.driver(leader);
@@ -107,6 +112,8 @@ suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
     const third = bed.phones.find((phone) => phone !== leader && phone !== former)?.name ?? '';
     assert.ok(driver);
     assert.equal(await saysFrom(driver, third), `${third}: in`);
+    // A new leader tells the ports of tasks only when these change: the task's engine knows.
+    assert.equal(await givesBack(driver, third), 'through');
     await former.boot();
     await settled(leader, { helpers: 3, authorities: 3 });
     assert.equal(await specOf(leader), spec);
@@ -147,6 +154,10 @@ suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
 
 const planId = 'helps-everywhere';
 
+/** Gives back what comes at port 7000. */
+const listens =
+  'busybox nc -ll -p 7000 -e busybox cat & trap "exit 0" TERM; while :; do sleep 1 & wait $$!; done';
+
 const globalPlan = (image: string): Plan => ({
   id: planId,
   sequence: 1,
@@ -159,6 +170,8 @@ const globalPlan = (image: string): Plan => ({
       'services:',
       '  web:',
       `    image: ${image}`,
+      `    command: [sh, -c, '${listens}']`,
+      '    ports: [{target: 7000}]',
       '    volumes: [data:/data]',
       '    deploy: {mode: global}',
       'volumes: {data: {}}',
@@ -173,6 +186,20 @@ async function saysFrom(driver: Driver, node: string): Promise<string> {
   const exec = { kind: 'exec' as const, instance: planId, target, argv, stdin: true };
   const session = await driver.openSession(exec, never);
   session.stdin?.end('in');
+  const said = await text(session.stdout);
+  assert.deepEqual(await session.exit, { code: 0 });
+  return said;
+}
+
+/** What the port of the task on a node gives back. */
+async function givesBack(driver: Driver, node: string): Promise<string> {
+  const target = {
+    kind: 'portforward' as const,
+    instance: planId,
+    target: `web-helps_web.${node}`,
+  };
+  const session = await driver.openSession({ ...target, port: 7000 }, never);
+  session.stdin?.end('through');
   const said = await text(session.stdout);
   assert.deepEqual(await session.exit, { code: 0 });
   return said;

@@ -141,6 +141,16 @@ export interface FileObject {
   };
 }
 
+export interface ListedContainer {
+  readonly Id: string;
+  readonly Ports: readonly {
+    readonly PrivatePort: number;
+    /** Absent: not published. */
+    readonly PublicPort?: number;
+    readonly Type: 'tcp' | 'udp' | 'sctp';
+  }[];
+}
+
 export interface Volume {
   readonly Name: string;
   readonly Driver: string;

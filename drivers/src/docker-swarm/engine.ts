@@ -25,6 +25,7 @@ import type {
   Service,
   SwarmNode,
   Task,
+  ListedContainer,
   Volume,
 } from './engine-types.ts';
 
@@ -156,6 +157,13 @@ export class Engine {
   }
 
   /** Named volumes of this node. */
+  /** Those that run. */
+  containers(filters: Filters, signal?: AbortSignal): Promise<readonly ListedContainer[]> {
+    return this.call('list containers', signal, (docker, call) =>
+      docker.listContainers({ ...call, filters }),
+    );
+  }
+
   async volumes(filters: Filters, signal?: AbortSignal): Promise<readonly Volume[]> {
     const found = await this.call<{ Volumes: readonly Volume[] | null }>(
       'list volumes',

@@ -5,7 +5,7 @@ import { ConflictError, DriverError } from '@cloudlet/runtime/base';
 import { type Engine, removed } from './engine.ts';
 import type { SwarmNode } from './engine-types.ts';
 import { nameOf } from './helper/client.ts';
-import type { SwarmPlace } from './sessions/index.ts';
+import type { SwarmPlace } from './sessions/place.ts';
 
 type Filters = readonly Record<string, readonly string[]>[];
 

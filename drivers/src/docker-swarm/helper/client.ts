@@ -3,7 +3,7 @@ import { describeError, DriverError } from '@cloudlet/runtime/base';
 import { newestFirst } from '../convergence.ts';
 import { Engine } from '../engine.ts';
 import type { SwarmNode } from '../engine-types.ts';
-import { addressOf } from '../sessions/port-forward.ts';
+import { addressOf } from '../node-address.ts';
 import type { HelperDeployment } from './deployment.ts';
 import { listAuthorities } from './objects.ts';
 import type { HelperTls } from './server.ts';

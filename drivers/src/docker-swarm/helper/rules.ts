@@ -1,5 +1,5 @@
 /**
- * What a node's helper lets through to its engine: programs in containers, statistics, volumes. Nothing that
+ * What a node's helper lets through to its engine: programs in containers, their list, statistics, volumes. Nothing that
  * makes, starts or stops a container, so that the helper gives less than the engine's socket does.
  */
 interface Rule {
@@ -9,6 +9,7 @@ interface Rule {
 
 const id = '[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}';
 const rules: readonly Rule[] = [
+  { method: 'GET', path: /^\/containers\/json$/ },
   { method: 'POST', path: new RegExp(`^/containers/${id}/exec$`) },
   { method: 'POST', path: new RegExp(`^/exec/${id}/(start|resize)$`) },
   { method: 'GET', path: new RegExp(`^/exec/${id}/json$`) },

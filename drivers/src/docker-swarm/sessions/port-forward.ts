@@ -1,29 +1,34 @@
-/** A connection to a port of a task, by the port that the engine of its node picked for it. */
+/**
+ * A connection to a port of a task, by the port that the engine of its node picked for it. A swarm that
+ * elected another leader does not tell that port until the task changes: then the task's own engine does.
+ */
 import { connect } from 'node:net';
 import { DriverError } from '@cloudlet/runtime/base';
 import type { DriverSession, SessionExit, SessionTarget } from '../../driver.ts';
-import type { Engine } from '../engine.ts';
-import { candidates, matching, notFound } from './target.ts';
+import { addressOf } from '../node-address.ts';
+import { candidates, type FoundTask, matching, notFound } from './target.ts';
+import { engineOf, type SwarmPlace } from './place.ts';
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
 
 export async function forwardPort(
-  engine: Engine,
+  place: SwarmPlace,
   target: SessionTarget,
   signal: AbortSignal,
 ): Promise<DriverSession> {
-  const found = matching(await candidates(engine, target, signal), target.target);
+  const found = matching(await candidates(place.engine, target, signal), target.target);
   if (found.length === 0) throw notFound(target, 'no task of it runs');
-  const published = found.flatMap(({ task, node }) =>
-    (task.Status.PortStatus?.Ports ?? [])
-      .filter((port) => port.TargetPort === target.port && port.Protocol !== 'udp')
-      .map((port) => ({ host: addressOf(node), port: port.PublishedPort ?? 0 })),
-  );
-  const [place] = published;
-  if (!place) throw notFound(target, `its port ${target.port ?? '(none named)'} is not published`);
-  const socket = connect({ ...place, signal });
+  const address = await publishedBy(place, found, target, signal);
+  if (!address)
+    throw notFound(target, `its port ${target.port ?? '(none named)'} is not published`);
+  const socket = connect({ ...address, signal });
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', (cause) => {
-      const message = `${place.host}:${place.port} does not answer`;
+      const message = `${address.host}:${address.port} does not answer`;
       reject(new DriverError('TargetNotFound', message, { cause }));
     });
   });
@@ -39,12 +44,32 @@ export async function forwardPort(
   };
 }
 
-/** The address by which the other nodes know it; a leader tells 0.0.0.0 of itself. */
-export function addressOf(node: {
-  readonly Status: { readonly Addr?: string };
-  readonly ManagerStatus?: { readonly Addr: string };
-}): string {
-  const address = node.Status.Addr;
-  if (address && address !== '0.0.0.0') return address;
-  return node.ManagerStatus?.Addr.replace(/:\d+$/, '') ?? '127.0.0.1';
+async function publishedBy(
+  place: SwarmPlace,
+  found: readonly FoundTask[],
+  target: SessionTarget,
+  signal: AbortSignal,
+): Promise<Address | undefined> {
+  for (const { task, node } of found)
+    for (const port of task.Status.PortStatus?.Ports ?? [])
+      if (port.TargetPort === target.port && port.Protocol !== 'udp' && port.PublishedPort)
+        return { host: addressOf(node), port: port.PublishedPort };
+  let failure: Error | undefined;
+  for (const each of found) {
+    const id = each.task.Status.ContainerStatus?.ContainerID;
+    if (!id) continue;
+    try {
+      const engine = await engineOf(place, each, 'port forwarding', signal);
+      const [container] = await engine.containers({ id: [id] }, signal);
+      const port = container?.Ports.find(
+        ({ PrivatePort, Type }) => PrivatePort === target.port && Type === 'tcp',
+      )?.PublicPort;
+      if (port) return { host: addressOf(each.node), port };
+    } catch (error) {
+      signal.throwIfAborted();
+      failure = error instanceof Error ? error : new DriverError('TargetNotFound', String(error));
+    }
+  }
+  if (failure) throw failure;
+  return undefined;
 }
