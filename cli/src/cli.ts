@@ -26,6 +26,7 @@ import { explainCommand } from './commands/explain.ts';
 import { getCommand } from './commands/get.ts';
 import { joinCommand } from './commands/join.ts';
 import { execCommand, logsCommand, shellCommand } from './commands/sessions.ts';
+import { supportBundleCommand } from './commands/support-bundle.ts';
 import { topCommand } from './commands/top.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -42,6 +43,7 @@ export const commands: readonly Command[] = [
   eventsCommand,
   auditCommand,
   topCommand,
+  supportBundleCommand,
   convertCommand,
 ];
 

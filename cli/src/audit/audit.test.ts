@@ -65,7 +65,7 @@ test('a patch of an object that the log does not know is told by what it named',
   );
   assert.deepEqual(entry?.changes, [{ field: 'spec.revoked', to: 'true' }]);
   assert.equal(
-    auditTable([entry as Entry]).split('\n')[1],
+    auditTable([entry]).split('\n')[1],
     '2026-01-02T10:00:00Z   jane   patch    Cloudlet berlin   ok       sent spec.revoked=true',
   );
   assert.deepEqual(fieldsNamed([{ op: 'replace', path: '/spec/zoneRef/name', value: 'x' }]), [

@@ -60,7 +60,7 @@ function compare(before: unknown, after: unknown, field: string, changes: Change
 function valueOf(side: 'from' | 'to', field: string, value: unknown): Partial<Change> {
   const isScalar = ['string', 'number', 'boolean'].includes(typeof value);
   if (!isScalar || quiet.test(field)) return {};
-  const text = String(value as string | number | boolean);
+  const text = String(value);
   return text.length > longestValue ? {} : { [side]: text };
 }
 

@@ -62,7 +62,7 @@ async function* linesOf({ flags, terminal, signal }: CommandContext): AsyncItera
   const path = String(flags['file']);
   const input = path === '-' ? terminal.stdin : createReadStream(path);
   const failed = new Promise<never>((_, reject) =>
-    input.once('error', (cause) =>
+    input.once('error', (cause: unknown) =>
       reject(new TerminalError('NoFile', `cannot read ${path}`, { cause })),
     ),
   );
