@@ -22,6 +22,7 @@ import { Reconciler } from './reconcile/reconciler.ts';
 import { instanceContent } from './report/instance-report.ts';
 import { Reporter } from './report/reporter.ts';
 import { siteContent } from './report/site-report.ts';
+import { Timings } from './report/timings.ts';
 import type { Sessions } from './sessions.ts';
 import type { SiteClock } from './site-clock.ts';
 import type { Store } from './store/index.ts';
@@ -55,6 +56,7 @@ export class Agent implements TunnelHandler {
   readonly #options: AgentOptions;
   readonly #reconciler: Reconciler;
   readonly #reporter: Reporter;
+  readonly #timings: Timings;
   #uplink: Uplink | undefined;
   #isActive: boolean;
   /** Whether the plans in hand are all that the region wants. */
@@ -71,6 +73,7 @@ export class Agent implements TunnelHandler {
   constructor(options: AgentOptions) {
     const { store, clock, logger, boot } = options;
     this.#options = options;
+    this.#timings = new Timings(clock);
     this.#isActive = store.site.value.active;
     this.#isComplete = store.desired.intact && store.site.value.complete;
     this.#reporter = new Reporter({
@@ -78,11 +81,15 @@ export class Agent implements TunnelHandler {
       clock,
       logger,
       transitions: store.transitions,
-      send: (report) => this.#uplink?.report(report),
+      send: (report) => this.#uplink?.report(report, this.#timings.take(report.id)),
       sendSite: (report) => this.#uplink?.reportSite(report),
     });
     this.#reconciler = new Reconciler({
       ...options,
+      onCall: (verb, outcome, ms, id) => {
+        options.onCall?.(verb, outcome, ms, id);
+        this.#timings.applied(id, outcome, ms);
+      },
       onInstance: (id) => this.#report(id),
       onSite: () => this.#siteChanged(),
       onOrphanGone: (id) => this.#gone(id),
@@ -161,16 +168,19 @@ export class Agent implements TunnelHandler {
     this.#siteChanged();
   }
 
-  async plan(plan: Plan, hash: string): Promise<void> {
-    const { store, logger } = this.#options;
+  async plan(plan: Plan, hash: string, trace?: string): Promise<void> {
+    const { store, logger, clock } = this.#options;
+    const receivedAt = clock.now();
     await this.#write(plan.id, async () => {
       const verdict = await store.desired.putPlan(plan, hash);
       logger.info('a plan came', { instance: plan.id, sequence: plan.sequence, verdict });
       if (verdict === 'Stale') return this.#tellAgain(plan.id);
       this.#reconciler.trust();
       this.#publish();
-      if (verdict === 'Accepted') this.#reconciler.planned(plan.id);
-      else this.#reconciler.look(plan.id);
+      if (verdict !== 'Accepted') return this.#reconciler.look(plan.id);
+      if (trace === undefined) this.#timings.drop(plan.id);
+      else this.#timings.stored(plan.id, plan.sequence, receivedAt);
+      this.#reconciler.planned(plan.id);
     });
   }
 
@@ -182,6 +192,7 @@ export class Agent implements TunnelHandler {
       const verdict = isNew ? 'Accepted' : 'Stale';
       logger.info('an order to remove came', { instance: id, sequence, verdict });
       if (!isNew) return this.#tellAgain(id);
+      this.#timings.drop(id);
       this.#reconciler.trust();
       this.#publish();
       this.#reconciler.look(id);
@@ -244,6 +255,7 @@ export class Agent implements TunnelHandler {
   }
 
   #gone(id: string): void {
+    this.#timings.drop(id);
     this.#reporter.forget(id);
     this.#publish();
     this.#siteChanged();
@@ -253,7 +265,11 @@ export class Agent implements TunnelHandler {
     const { store, agentVersion } = this.#options;
     const record = store.desired.records.get(id);
     if (!record || record.orphan || !this.#reconciler.site) return;
-    this.#reporter.offer(instanceContent({ record, agentVersion, ...this.#reconciler.sight(id) }));
+    const sight = this.#reconciler.sight(id);
+    const { observed } = sight;
+    if (observed?.sequence !== undefined && observed.deployed.status === 'True')
+      this.#timings.running(id, observed.sequence);
+    this.#reporter.offer(instanceContent({ record, agentVersion, ...sight }));
   }
 
   /** The region is behind, as after a restore: it gave an order that is older than what the site has. */

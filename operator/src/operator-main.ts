@@ -23,12 +23,15 @@ import {
   watchProgress,
 } from '@cloudlet/runtime/kubernetes';
 import { Registry } from 'prom-client';
+import { ChangeTracing } from './controllers/appinst/tracing.ts';
 import { createRegionIdentity } from './controllers/identity/reconcile.ts';
 import { createControllers } from './controllers/wiring.ts';
 import { parseEndpoint } from './hub/endpoint.ts';
 import { operatorLease } from './names.ts';
 import { createOperatorMetrics } from './operator-metrics.ts';
 import { createRegion } from './region.ts';
+import { recorderWith } from './telemetry/events.ts';
+import { openTelemetry, otlpFlag, servicesOf } from './telemetry/telemetry.ts';
 
 export const operatorFlags = {
   kubeconfig: {
@@ -68,6 +71,7 @@ export const operatorFlags = {
   },
   workers: { type: 'number', default: 16, description: 'Reconciles of AppInsts at once.' },
   connections: { type: 'number', default: 24, description: 'Calls to the API server at once.' },
+  ...otlpFlag,
   'log-level': {
     type: 'string',
     default: 'info',
@@ -110,13 +114,13 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
     authority: flags.authority === 'given' ? 'given' : 'own',
   });
   const name = hostname();
-  const events = createEventRecorder({
-    client,
-    controller: 'edge.cloudlet.dev/operator',
-    instance: name,
-    clock,
-    logger,
+  const endpoint = flags['otlp-endpoint'];
+  const telemetry = await openTelemetry({
+    ...{ endpoint, service: 'cloudlet-operator', instance: name, clock, logger, registry },
   });
+  const controller = 'edge.cloudlet.dev/operator';
+  const recorder = createEventRecorder({ client, controller, instance: name, clock, logger });
+  const events = recorderWith(recorder, telemetry, clock);
   const election = createLeaderElection({
     client,
     namespace: namespaces.system,
@@ -134,6 +138,7 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
     workers: flags.workers,
     clock,
     metrics: registry,
+    tracing: telemetry && new ChangeTracing(telemetry, clock),
   });
   const health = await startHealthServer({
     ...parseEndpoint('health-listen', flags['health-listen']),
@@ -148,6 +153,7 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
       logger,
       informers: region.allInformers,
       controllers,
+      services: servicesOf(telemetry),
       election,
       close: [() => events.flush(), () => health.close(), () => client.close()],
     },

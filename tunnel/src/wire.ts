@@ -106,6 +106,25 @@ export const sessionRequest = z.object({
 });
 export type SessionRequest = z.infer<typeof sessionRequest>;
 
+/** https://www.w3.org/TR/trace-context/ */
+export const traceparent = z.string().regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/);
+
+/** What the site spent its time on since its last report of the instance, by its own clock. */
+export const siteSpan = z.object({
+  name: z.enum(['store', 'queue', 'apply', 'start']),
+  /** Milliseconds since the epoch. */
+  start: z.number().min(0),
+  end: z.number().min(0),
+  /** Sequence of the plan. */
+  sequence: z.int().min(0),
+  outcome: z.string().max(63).optional(),
+});
+export type SiteSpan = z.infer<typeof siteSpan>;
+export const maxSiteSpans = 32;
+
+/** A timing that is no good is left out; the report counts. */
+const siteSpans = z.array(siteSpan).max(maxSiteSpans).optional().catch(undefined);
+
 export const agentMessage = z.discriminatedUnion('t', [
   z.object({
     t: z.literal('hello'),
@@ -123,7 +142,13 @@ export const agentMessage = z.discriminatedUnion('t', [
     have: z.array(have).max(limits.maxInstances * 2),
   }),
   z.object({ t: z.literal('role'), active: z.boolean() }),
-  z.object({ t: z.literal('report'), n: z.int().min(0), report: instanceReport }),
+  z.object({
+    t: z.literal('report'),
+    n: z.int().min(0),
+    report: instanceReport,
+    /** Only where the plan came with a trace. */
+    spans: siteSpans,
+  }),
   z.object({ t: z.literal('site'), n: z.int().min(0), report: siteReport }),
   /** What `leave` asked for is done. */
   z.object({ t: z.literal('left') }),
@@ -141,7 +166,13 @@ export const hubMessage = z.discriminatedUnion('t', [
     cloudlet: z.string().max(63),
     cloudletUid: z.string().max(64),
   }),
-  z.object({ t: z.literal('plan'), hash: z.string().max(64), plan }),
+  z.object({
+    t: z.literal('plan'),
+    hash: z.string().max(64),
+    plan,
+    /** Asks for timings of what the site does for this plan; no part of the plan or its hash. */
+    trace: traceparent.optional().catch(undefined),
+  }),
   z.object({ t: z.literal('remove'), removal }),
   /** The site's removal is on record: it may forget the instance. */
   z.object({ t: z.literal('forget'), id: instanceId }),

@@ -53,6 +53,7 @@ export interface LanesOptions {
     verb: Work['kind'],
     outcome: 'done' | 'working' | 'failed',
     ms: number,
+    id: string,
   ) => void;
 }
 
@@ -216,13 +217,14 @@ export class Lanes {
     );
     try {
       const result = await this.#call(lane, work, controller.signal);
-      onCall?.(work.kind, result.kind === 'Done' ? 'done' : 'working', clock.monotonic() - began);
+      const outcome = result.kind === 'Done' ? 'done' : 'working';
+      onCall?.(work.kind, outcome, clock.monotonic() - began, lane.id);
       if (lane.work === work) this.#settle(lane, work, result);
     } catch (error) {
       const isOurs =
         controller.signal.aborted && !(controller.signal.reason instanceof DeadlineError);
       if (isOurs || lane.work !== work) return; // overtaken, cancelled or paused: no failure
-      onCall?.(work.kind, 'failed', clock.monotonic() - began);
+      onCall?.(work.kind, 'failed', clock.monotonic() - began, lane.id);
       this.#fail(lane, work, controller.signal.aborted ? controller.signal.reason : error);
     } finally {
       deadline.cancel();

@@ -1,4 +1,5 @@
 /** The access process: the aggregated API server of sessions. This module wires and starts; it decides nothing. */
+import { hostname } from 'node:os';
 import {
   createLogger,
   type FlagValues,
@@ -20,6 +21,7 @@ import { parseEndpoint } from '../hub/endpoint.ts';
 import { SessionDialer } from '../hub/session-dial.ts';
 import { TlsSource } from '../hub/tls-source.ts';
 import { servingSecrets } from '../names.ts';
+import { openTelemetry, otlpFlag, servicesOf } from '../telemetry/telemetry.ts';
 import { publishAuthority } from './api-service.ts';
 import { FrontProxy } from './front-proxy.ts';
 import { createAccessMetrics } from './metrics.ts';
@@ -64,6 +66,7 @@ export const accessFlags = {
     default: 20,
     description: 'When this replica ends: time in which its sessions come to their end.',
   },
+  ...otlpFlag,
   'log-level': {
     type: 'string',
     default: 'info',
@@ -136,6 +139,10 @@ async function createServices(
   const frontProxy = await FrontProxy.open({ client, clock, logger }, signal);
   const dialer = new SessionDialer({ tls: () => tls.current, clock });
   const openMs = flags['open-seconds'] * secondMs;
+  const endpoint = flags['otlp-endpoint'];
+  const telemetry = await openTelemetry({
+    ...{ endpoint, service: 'cloudlet-access', instance: hostname(), clock, logger, registry },
+  });
   const server = new AccessServer({
     tls: tls.current,
     trust: frontProxy.current,
@@ -149,11 +156,13 @@ async function createServices(
     metrics: createAccessMetrics(registry),
     clock,
     logger,
+    telemetry,
   });
   frontProxy.onChange((trust) => server.setTrust(trust));
   return [
     { name: 'certificate', run: (stop) => tls.run(stop) },
     { name: 'front proxy', run: (stop) => frontProxy.run(stop) },
+    ...servicesOf(telemetry),
     {
       name: 'access',
       async run(stop) {

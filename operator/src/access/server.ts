@@ -16,6 +16,7 @@ import type { Duplex, Readable } from 'node:stream';
 import { type Clock, describeError, InvalidError, type Logger } from '@cloudlet/runtime/base';
 import { attachSession } from '@cloudlet/tunnel';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { RegionTls } from '../hub/tls-source.ts';
 import { documentAt } from './discovery.ts';
 import { type FrontProxyTrust, type User, userOf } from './front-proxy.ts';
@@ -23,6 +24,7 @@ import type { AccessMetrics } from './metrics.ts';
 import type { Quota } from './quota.ts';
 import { type AccessRequest, parseAccessRequest } from './request.ts';
 import type { Sites } from './sites.ts';
+import { sessionEnded, sessionOpened } from './session-records.ts';
 import { statusOfError } from './status.ts';
 import { bridge, protocols, type SessionTimes } from './web-socket.ts';
 
@@ -35,6 +37,8 @@ export interface AccessServerOptions {
   readonly metrics: AccessMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where there is a collector: who opened what. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 /** Longest message of a caller. */
@@ -199,7 +203,7 @@ export class AccessServer {
     gone: AbortSignal,
     use: (stream: Duplex) => Promise<void>,
   ): Promise<void> {
-    const { sites, quota, metrics, times, clock, logger } = this.#options;
+    const { sites, quota, metrics, times, clock, logger, telemetry } = this.#options;
     const { kind } = wanted.parameters;
     const release = quota.take(user.name);
     const started = clock.monotonic();
@@ -208,6 +212,7 @@ export class AccessServer {
       const stream = await sites.open(wanted, user.name, signal);
       metrics.openSeconds.observe({ kind }, (clock.monotonic() - started) / 1000);
       metrics.sessions.inc({ kind });
+      telemetry?.log(sessionOpened(wanted, user.name, clock.now()));
       const end = (): void => void stream.destroy();
       const oldest = clock.after(times.maxMs, end);
       signal.addEventListener('abort', end, { once: true });
@@ -219,6 +224,7 @@ export class AccessServer {
         metrics.sessions.dec({ kind });
         const seconds = Math.round((clock.monotonic() - started) / 1000);
         logger.info('a session ended', { kind, user: user.name, seconds });
+        telemetry?.log(sessionEnded(wanted, user.name, clock.now(), seconds));
       }
     } finally {
       release();

@@ -28,6 +28,7 @@ import { refs, type Region } from '../region.ts';
 import { conditionOf } from '../status.ts';
 import { createAppReconcile } from './app/reconcile.ts';
 import { createAppInstReconcile } from './appinst/reconcile.ts';
+import type { ChangeTracing } from './appinst/tracing.ts';
 import { createCloudletReconcile } from './cloudlet/reconcile.ts';
 import { Liveness } from './cloudlet/liveness.ts';
 import { collectKey, createCollectReconcile } from './collect.ts';
@@ -44,6 +45,8 @@ export interface WiringOptions extends ControllerDependencies {
   readonly addresses: { readonly hub: string; readonly enroll: string };
   /** Reconciles of AppInsts at once. */
   readonly workers: number;
+  /** Where there is a collector. */
+  readonly tracing?: ChangeTracing | undefined;
 }
 
 /** Every controller of the operator. */
@@ -58,7 +61,10 @@ export function createControllers(options: WiringOptions): readonly Controller[]
   const appInst = make(
     'appinst',
     options.workers,
-    createAppInstReconcile({ region, events, hashKey: () => options.identity.hashKey() }),
+    createAppInstReconcile({
+      ...{ region, events, tracing: options.tracing },
+      hashKey: () => options.identity.hashKey(),
+    }),
   );
   const liveness = new Liveness({
     clock: region.clock,

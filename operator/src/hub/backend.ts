@@ -19,6 +19,7 @@ import {
   type SiteIdentity,
   type SiteLink,
   type SiteReport,
+  type SiteSpan,
 } from '@cloudlet/tunnel';
 import { admissionOf } from './admission.ts';
 import type { Enrolment } from './enrolment.ts';
@@ -34,6 +35,7 @@ import type { Reports } from './reports.ts';
 import type { SiteLeases } from './site-leases.ts';
 import { Site } from './site.ts';
 import { SiteStream } from './stream.ts';
+import type { HubTracing } from './tracing.ts';
 import {
   checkInstanceReport,
   checkSiteReport,
@@ -52,6 +54,8 @@ export interface BackendOptions {
   readonly metrics: HubMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Where there is a collector. */
+  readonly tracing?: HubTracing | undefined;
 }
 
 /** Managers of a swarm beyond seven slow it down. */
@@ -113,10 +117,11 @@ export class RegionBackend implements HubBackend {
 
   connected(link: SiteLink): void {
     const { cloudlet } = link.identity;
-    const { metrics, region } = this.#options;
+    const { metrics, region, tracing } = this.#options;
     const site = this.#sites.get(cloudlet) ?? this.#newSite(cloudlet);
     const stream = new SiteStream({
       link,
+      tracing: tracing?.plansTo(link),
       idsOf: () => region.idsOf(cloudlet),
       orderOf: (id) => this.#orderOf(cloudlet, id),
       isOnRecord: (id, sequence) => this.#removals.isOnRecord(cloudlet, id, sequence),
@@ -151,6 +156,7 @@ export class RegionBackend implements HubBackend {
     link: SiteLink,
     report: InstanceReport,
     signal: AbortSignal,
+    spans?: readonly SiteSpan[],
   ): Promise<ReportResult> {
     const { cloudlet } = link.identity;
     if (!this.#isActing(link)) return notActing(link);
@@ -163,9 +169,12 @@ export class RegionBackend implements HubBackend {
     }
     const refusal = checkInstanceReport(report, view);
     if (refusal) return this.#refused('AppInst', cloudlet, refusal);
+    const { reports, tracing } = this.#options;
+    const began = tracing?.now() ?? 0;
     const written: ReportResult = isPlacedHere(report, view)
-      ? await this.#options.reports.applyInstance(cloudlet, report, signal)
+      ? await reports.applyInstance(cloudlet, report, signal)
       : { result: 'Applied' };
+    tracing?.reported(link, report, { began, result: written, spans });
     if (!recordsRemoval(report, view, written)) return written;
     return this.#recordRemoval(link, report.id, placement);
   }

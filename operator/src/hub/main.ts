@@ -25,6 +25,7 @@ import {
 import { createTunnelServer, type TunnelServer } from '@cloudlet/tunnel';
 import { Registry } from 'prom-client';
 import { servingSecrets } from '../names.ts';
+import { openTelemetry, otlpFlag, servicesOf } from '../telemetry/telemetry.ts';
 import { RegionBackend } from './backend.ts';
 import { formatEndpoint, parseEndpoint } from './endpoint.ts';
 import { Enrolment } from './enrolment.ts';
@@ -37,6 +38,7 @@ import { SessionListener } from './session-listener.ts';
 import { routeTo } from './session-router.ts';
 import { SiteLeases } from './site-leases.ts';
 import { TlsSource } from './tls-source.ts';
+import { HubTracing } from './tracing.ts';
 
 export const hubFlags = {
   kubeconfig: {
@@ -79,6 +81,7 @@ export const hubFlags = {
     description:
       'When this replica ends: time in which agents redial another, and sessions through it come to their end.',
   },
+  ...otlpFlag,
   'log-level': {
     type: 'string',
     default: 'info',
@@ -165,8 +168,13 @@ async function createServices(parts: Parts, signal: AbortSignal): Promise<readon
   const caPem = (): string => tls.current.ca;
   const enrolment = new Enrolment({ client, region, leases, clock, logger, metrics, caPem });
   const reports = new Reports({ client, metrics, clock, logger, parallel: flags['status-writes'] });
+  const endpoint = flags['otlp-endpoint'];
+  const telemetry = await openTelemetry({
+    ...{ endpoint, service: 'cloudlet-hub', instance: hubName, clock, logger, registry },
+  });
   const backend = new RegionBackend({
     ...{ hubName, region, leases, enrolment, reports, metrics, clock, logger },
+    tracing: telemetry && new HubTracing(telemetry, clock),
   });
   const dialer = new SessionDialer({ tls: () => tls.current, clock });
   const draining = new AbortController();
@@ -189,6 +197,7 @@ async function createServices(parts: Parts, signal: AbortSignal): Promise<readon
   });
   return [
     { name: 'certificate', run: (stop) => tls.run(stop) },
+    ...servicesOf(telemetry),
     sessions(parts, { listener, dialer, until: drained.signal }),
     tunnels(parts, { server, backend, draining, drained }),
   ];

@@ -7,8 +7,16 @@
  * once: it follows none that is older than what it has, and answers by reporting again, which is how the
  * region learns of it. Nothing is ever removed because it is absent: see `orders.ts`.
  */
+import type { Plan } from '@cloudlet/crds';
 import type { SiteLink } from '@cloudlet/tunnel';
 import { differenceOf, type Known, type Order } from './orders.ts';
+
+export interface PlanTracing {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** @returns the traceparent that goes with the plan. */
+  planSent(plan: Plan, began: number): string;
+}
 
 export interface StreamOptions {
   readonly link: Pick<
@@ -26,6 +34,8 @@ export interface StreamOptions {
   readonly onAhead: (id: string) => void;
   /** A message was sent, of this kind. */
   readonly onSent: (kind: 'plan' | 'remove' | 'forget') => void;
+  /** Where there is a collector. */
+  readonly tracing?: PlanTracing | undefined;
   /** Runs `task` soon; many calls before that are one burst. @default setImmediate */
   readonly soon?: (task: () => void) => void;
 }
@@ -78,13 +88,14 @@ export class SiteStream {
   }
 
   #settle(id: string): void {
-    const { link, onSent } = this.#options;
+    const { link, onSent, tracing } = this.#options;
+    const began = tracing?.now() ?? 0;
     const order = this.#options.orderOf(id);
     const known = this.#known.get(id);
     const difference = differenceOf(order, known);
     this.#orphans.delete(id);
     if (difference === 'plan' && order.kind === 'plan') {
-      link.sendPlan(order.plan, order.hash);
+      link.sendPlan(order.plan, order.hash, tracing?.planSent(order.plan, began));
       this.#known.set(id, { sequence: order.plan.sequence, hash: order.hash });
       onSent('plan');
     } else if (difference === 'remove' && order.kind === 'remove') {

@@ -25,6 +25,7 @@ import {
   type EnrollReply,
   type InstanceReport,
   type SiteReport,
+  type SiteSpan,
 } from '../wire.ts';
 import { AgentConnection, type Ending, type Welcome } from './connection.ts';
 import { dial, type Way } from './dial.ts';
@@ -113,8 +114,8 @@ class Client implements TunnelClient {
     return this.#isWelcome;
   }
 
-  report(report: InstanceReport): void {
-    this.#reports.put({ t: 'report', report });
+  report(report: InstanceReport, spans?: readonly SiteSpan[]): void {
+    this.#reports.put({ t: 'report', report, ...(spans ? { spans: [...spans] } : {}) });
   }
 
   reportSite(report: SiteReport): void {

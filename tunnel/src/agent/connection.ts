@@ -180,7 +180,7 @@ export class AgentConnection {
       case 'refuse':
         return this.#end({ kind: 'Refused', refusal: message });
       case 'plan':
-        return serially(() => handler.plan(message.plan, message.hash));
+        return serially(() => handler.plan(message.plan, message.hash, message.trace));
       case 'remove':
         return serially(() => handler.remove(message.removal));
       case 'forget':

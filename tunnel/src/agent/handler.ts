@@ -1,7 +1,7 @@
 /** What the agent end of the tunnel asks of the agent: where messages go and what it has. */
 import type { Duplex } from 'node:stream';
 import type { Plan, Removal } from '@cloudlet/crds';
-import type { Have, InstanceReport, SessionRequest, SiteReport } from '../wire.ts';
+import type { Have, InstanceReport, SessionRequest, SiteReport, SiteSpan } from '../wire.ts';
 
 export interface WelcomeInfo {
   readonly hub: string;
@@ -17,7 +17,8 @@ export interface TunnelHandler {
   /** Whether this member acts for the site now. */
   active(): boolean;
   welcomed(info: WelcomeInfo): void;
-  plan(plan: Plan, hash: string): Promise<void>;
+  /** With a traceparent where the region asks what the site spends its time on. */
+  plan(plan: Plan, hash: string, trace?: string): Promise<void>;
   remove(removal: Removal): Promise<void>;
   forget(id: string): Promise<void>;
   synced(orphans: readonly string[]): void;
@@ -37,7 +38,7 @@ export interface TunnelClient {
   run(signal: AbortSignal): Promise<void>;
   readonly connected: boolean;
   /** Keeps the latest report of each instance and sends it when it can; resends until acknowledged. */
-  report(report: InstanceReport): void;
+  report(report: InstanceReport, spans?: readonly SiteSpan[]): void;
   reportSite(report: SiteReport): void;
   setActive(active: boolean): void;
 }

@@ -8,14 +8,16 @@
 import { backoffMs, type Clock, type Logger, type Random } from '@cloudlet/runtime/base';
 import {
   limits,
+  maxSiteSpans,
   type AgentMessage,
   type HubMessage,
   type InstanceReport,
   type SiteReport,
+  type SiteSpan,
 } from '../wire.ts';
 
 type Body =
-  | { readonly t: 'report'; readonly report: InstanceReport }
+  | { readonly t: 'report'; readonly report: InstanceReport; readonly spans?: SiteSpan[] }
   | { readonly t: 'site'; readonly report: SiteReport };
 type Ack = Extract<HubMessage, { t: 'ack' }>;
 
@@ -66,7 +68,7 @@ export class ReportOutbox {
       return;
     }
     this.#delayed.delete(key);
-    this.#waiting.set(key, { body, tries: 0 });
+    this.#waiting.set(key, { body: withSpansOf(this.#waiting.get(key)?.body, body), tries: 0 });
     this.#flush();
   }
 
@@ -122,4 +124,10 @@ export class ReportOutbox {
       this.#send({ ...entry.body, n });
     }
   }
+}
+
+/** A report that never left leaves its timings to the one in its place. */
+function withSpansOf(before: Body | undefined, body: Body): Body {
+  if (before?.t !== 'report' || body.t !== 'report' || !before.spans) return body;
+  return { ...body, spans: [...before.spans, ...(body.spans ?? [])].slice(-maxSiteSpans) };
 }

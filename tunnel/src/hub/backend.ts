@@ -10,6 +10,7 @@ import type {
   InstanceReport,
   SessionRequest,
   SiteReport,
+  SiteSpan,
 } from '../wire.ts';
 import type { Duplex } from 'node:stream';
 
@@ -47,7 +48,8 @@ export interface SiteLink {
   readonly active: boolean;
   /** Aborts when the connection ends, with the reason. */
   readonly closed: AbortSignal;
-  sendPlan(plan: Plan, hash: string): void;
+  /** With a traceparent the site tells what it spent its time on. */
+  sendPlan(plan: Plan, hash: string, trace?: string): void;
   sendRemoval(removal: Removal): void;
   sendForget(id: string): void;
   sendSynced(orphans: readonly string[]): void;
@@ -83,6 +85,7 @@ export interface HubBackend {
     link: SiteLink,
     report: InstanceReport,
     signal: AbortSignal,
+    spans?: readonly SiteSpan[],
   ): Promise<ReportResult>;
   siteReport(link: SiteLink, report: SiteReport, signal: AbortSignal): Promise<ReportResult>;
   /**

@@ -79,8 +79,8 @@ export class Link implements SiteLink {
     this.#send(message);
   }
 
-  sendPlan(plan: Plan, hash: string): void {
-    this.#sendLatest(plan.id, { t: 'plan', hash, plan });
+  sendPlan(plan: Plan, hash: string, trace?: string): void {
+    this.#sendLatest(plan.id, { t: 'plan', hash, plan, ...(trace === undefined ? {} : { trace }) });
   }
 
   sendRemoval(removal: Removal): void {
@@ -174,7 +174,7 @@ export class Link implements SiteLink {
         return;
       case 'report':
         this.#offer(`instance ${message.report.id}`, message.n, bytes, () =>
-          backend.instanceReport(this, message.report, this.closed),
+          backend.instanceReport(this, message.report, this.closed, message.spans),
         );
         return this.reports.room();
       case 'site':

@@ -18,11 +18,14 @@ import { type ObserveDependencies, type Observed, observe } from './observe.ts';
 import { releaseFinalizer, removeInstance } from './remove.ts';
 import type { Rollout } from './rollout.ts';
 import { obstacleOf } from './stalled.ts';
+import type { ChangeTracing } from './tracing.ts';
 
 export interface AppInstDependencies extends ObserveDependencies {
   readonly events: Pick<EventRecorder, 'record'>;
   /** Copied secrets are read again after so long. */
   readonly secretResyncMs?: number;
+  /** Where there is a collector. */
+  readonly tracing?: ChangeTracing | undefined;
 }
 
 type Reconcile = (context: ReconcileContext) => Promise<Outcome>;
@@ -31,7 +34,7 @@ const done: Outcome = { kind: 'done' };
 const missingSecretMs = 10_000;
 
 export function createAppInstReconcile(dependencies: AppInstDependencies): Reconcile {
-  const { region } = dependencies;
+  const { region, tracing } = dependencies;
   const statuses = createStatusWriter<AppInst>({
     kind: 'AppInst',
     client: region.clients.appInsts,
@@ -45,6 +48,7 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
     // 1: load
     const object = region.appInsts.get(key);
     if (!object) return done;
+    const began = tracing?.now() ?? 0;
     // 2: deletion
     if (object.metadata.deletionTimestamp) return remove(dependencies, report, object, signal);
     // 3: finalizer and id
@@ -59,7 +63,8 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
     const allocation = await allocate(region, observed, decision, signal);
     // and report
     const result = resultOf(observed, decision, allocation);
-    await report(result, signal);
+    const written = await report(result, signal);
+    tracing?.reconciled(appInst, written, began);
     return nextLook(dependencies, observed, decision, result);
   };
 }
