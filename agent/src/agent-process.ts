@@ -89,7 +89,9 @@ function stopSignal(logger: Logger): AbortSignal {
   return controller.signal;
 }
 
-function proxyOf(env: Readonly<Record<string, string | undefined>>): ProxyOptions | undefined {
+export function proxyOf(
+  env: Readonly<Record<string, string | undefined>>,
+): ProxyOptions | undefined {
   const url = env['HTTPS_PROXY'] || env['https_proxy'];
   return url ? { url, noProxy: env['NO_PROXY'] ?? env['no_proxy'] } : undefined;
 }

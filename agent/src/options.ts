@@ -81,7 +81,8 @@ export const exitCodes = {
 } as const;
 
 export function helpText(): string {
-  const usage = 'cloudlet-agent [--join-file FILE] [flags] | cloudlet-agent node [flags]';
+  const usage =
+    'cloudlet-agent [--join-file FILE] [flags] | cloudlet-agent node [flags] | cloudlet-agent doctor [flags]';
   const summary = 'The agent of a Cloudlet: runs at the site what the region wants of it.';
   return [
     helpOf(usage, summary, agentFlags),

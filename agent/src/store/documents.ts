@@ -72,12 +72,8 @@ export class Documents {
     }
   }
 
-  async #readChecked(path: string): Promise<string> {
-    const whole = await this.#disk.read(path);
-    const text = whole.slice(whole.indexOf('\n') + 1);
-    if (whole !== header(text) + text)
-      throw new Error(`${path}: its content does not match its hash`);
-    return text;
+  #readChecked(path: string): Promise<string> {
+    return readChecked(path, this.#disk);
   }
 
   /** Makes `text` the document `name`, for good when it resolves. */
@@ -118,4 +114,23 @@ export class Documents {
       await this.#disk.syncFolder(this.#folder);
     });
   }
+}
+
+/** The document at `path`, or the generation before it, for who looks on beside its owner: changes nothing. */
+export async function peekDocument(path: string, disk: Disk): Promise<string | undefined> {
+  for (const generation of [path, `${path}.prev`])
+    try {
+      return await readChecked(generation, disk);
+    } catch {
+      // The one before may do.
+    }
+  return undefined;
+}
+
+async function readChecked(path: string, disk: Disk): Promise<string> {
+  const whole = await disk.read(path);
+  const text = whole.slice(whole.indexOf('\n') + 1);
+  if (whole !== header(text) + text)
+    throw new Error(`${path}: its content does not match its hash`);
+  return text;
 }
