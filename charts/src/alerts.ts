@@ -127,4 +127,11 @@ export const alerts: readonly Alert[] = [
     severity: 'warning',
     summary: 'The API server holds {{ $labels.job }} up (429).',
   },
+  {
+    name: 'CloudletTelemetryDropped',
+    expr: 'sum by (job, signal) (increase(edge_telemetry_dropped_total[15m])) > 0',
+    for: '15m',
+    severity: 'warning',
+    summary: 'The collector does not take {{ $labels.signal }} of {{ $labels.job }}.',
+  },
 ];

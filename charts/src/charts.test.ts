@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { agentValues } from './agent-values.ts';
 import { alerts } from './alerts.ts';
+import { recordings } from './recordings.ts';
 import { dashboardQueries } from './dashboard.ts';
 import { staleFiles } from './generate.ts';
 import { operatorValues } from './operator-values.ts';
@@ -104,7 +105,8 @@ test('alerts and dashboard ask for metrics that the processes register', () => {
     .join('\n')
     .replaceAll('${prefix}_', 'controller_runtime_')
     .replaceAll(/count\(\s*'/g, "count('controller_runtime_");
-  const asked = [...alerts.map(({ expr }) => expr), ...dashboardQueries].flatMap(metricsIn);
+  const expressions = [...alerts, ...recordings].map(({ expr }) => expr);
+  const asked = [...expressions, ...dashboardQueries].flatMap(metricsIn);
   assert.ok(asked.length > 30);
   const unknown = [...new Set(asked)].filter(
     (name) =>
@@ -116,7 +118,7 @@ test('alerts and dashboard ask for metrics that the processes register', () => {
 
 test('labels that alerts select by are of that metric', () => {
   const sources = globSync('operator/src/**/*.ts', { cwd: root }).map(read).join('\n');
-  for (const { name, expr } of alerts)
+  for (const { name, expr } of [...alerts, ...recordings])
     for (const [, metric = '', label = ''] of expr.matchAll(/(edge_\w+)\{(\w+)/g)) {
       const declared = sources.indexOf(`'${metric}'`);
       const around = sources.slice(declared, declared + 500);

@@ -23,6 +23,7 @@ import {
 } from '@cloudlet/operator/install';
 import { parse } from 'yaml';
 import { alerts } from './alerts.ts';
+import { recordings } from './recordings.ts';
 
 const labelsMark = 'cloudlet-labels';
 const keepMark = 'cloudlet-keep';
@@ -134,6 +135,10 @@ function alertsTemplate(): string {
     },
     spec: {
       groups: [
+        {
+          name: `${apiGroup}/recordings`,
+          rules: recordings.map(({ name, expr }) => ({ record: name, expr })),
+        },
         {
           name: apiGroup,
           rules: alerts.map(({ name, expr, severity, summary, for: lasting }) => ({

@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { before, test } from 'node:test';
 import { describeError } from '@cloudlet/runtime/base';
 import { parseAllDocuments } from 'yaml';
-import { alerts, dashboardQueries } from '@cloudlet/charts';
+import { alerts, dashboardQueries, recordings } from '@cloudlet/charts';
 import { repositoryRoot } from '../testbed/index.ts';
 import { promqlMistakes } from '../testbed/promql/promql.ts';
 import { type Helm, helmOf, helmUnavailable } from '../testbed/helm/helm.ts';
@@ -105,8 +105,8 @@ test('the check against schemas finds what is wrong', { skip }, (t) => {
   assert.match(told?.join('\n') ?? '', /backendRefs\[0\]\.name: is missing/);
 });
 
-test('Prometheus takes every expression of the alerts and the dashboard', { skip }, async () => {
-  const ours = [...alerts.map(({ expr }) => expr), ...dashboardQueries];
+test('Prometheus takes every expression of alerts, recordings and the dashboard', { skip }, async () => {
+  const ours = [...[...alerts, ...recordings].map(({ expr }) => expr), ...dashboardQueries];
   assert.deepEqual(await promqlMistakes(ours), []);
   const [told] = await promqlMistakes(['sum by (rate(up[5m]))']);
   assert.match(told ?? '', /parse error/);
