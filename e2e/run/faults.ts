@@ -62,7 +62,7 @@ await runMain(async (context) => {
   if (asRoot !== undefined) return asRoot;
   cleanup.defer(returnCache);
   await ensureTools(progress, [...controlPlaneTools, ...(flags.phones ? phoneTools : [])]);
-  cleanup.defer(await takeLock('faults'));
+  cleanup.defer(await takeLock(flags.phones ? 'faults -- --phones' : 'faults'));
   progress(`seed ${flags.seed}; load of the machine before: ${machineLoad()}`);
   try {
     const faults = flags.phones ? await toPhones(context, flags) : await toRegion(context, flags);
