@@ -3,20 +3,34 @@
  * control plane, by the plugin as it is shipped.
  */
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { until } from '../testbed/index.ts';
+import { runCommand } from '@cloudlet/runtime/base';
+import { type Collector, startCollector, until } from '../testbed/index.ts';
 import { accountKubeconfig } from '../testbed/region/install.ts';
 import { type CliWorld, openCliWorld, shopFile } from './cli-world.ts';
 
 let world: CliWorld;
+let collector: Collector;
+let dir: string;
 
 before(async () => {
-  world = await openCliWorld({ controlPlane: { audit: true } });
+  dir = await mkdtemp(join(tmpdir(), 'operability-'));
+  collector = await startCollector(dir);
+  const args = ['--otlp-endpoint', collector.endpoint];
+  world = await openCliWorld({
+    controlPlane: { audit: true },
+    region: { args: { operator: args, hub: args, access: args } },
+  });
 });
 
-after(() => world?.[Symbol.asyncDispose]());
+after(async () => {
+  await world?.[Symbol.asyncDispose]();
+  await collector?.[Symbol.asyncDispose]();
+  await rm(dir, { recursive: true, force: true });
+});
 
 interface Diagnosis {
   readonly problems: number;
@@ -161,4 +175,99 @@ test('the audit log tells who changed what, who opened what and who read a join'
     /kubernetes-admin +get +Secret cloudlet-system\/join-north +ok/,
   );
   assert.doesNotMatch(await audit(), /hush/);
+});
+
+test('a change is one trace from the apply over the tunnel to Ready, whoever did a part of it', async () => {
+  const ofShop = () =>
+    collector.spans().filter(({ attributes }) => attributes['cloudlet.appinst.name'] === 'shop');
+  const spans = await until('the root of the trace', 20_000, () => {
+    assert.ok(ofShop().some(({ name }) => name === 'change of an AppInst'));
+    assert.ok(ofShop().some(({ name }) => name === 'hub: write status'));
+    return ofShop();
+  });
+  const root = spans.find(({ parentSpanId }) => parentSpanId === '');
+  assert.ok(root);
+  const trace = spans.filter(({ traceId }) => traceId === root.traceId);
+  assert.ok(trace.every((span) => span === root || span.parentSpanId === root.spanId));
+  const parts = [
+    ['cloudlet-operator', 'operator: place and pin'],
+    ['cloudlet-hub', 'hub: render and send plan'],
+    ['cloudlet-agent', 'agent: store'],
+    ['cloudlet-agent', 'agent: queue'],
+    ['cloudlet-agent', 'agent: apply'],
+    ['cloudlet-agent', 'agent: start'],
+    ['cloudlet-hub', 'hub: write status'],
+    ['cloudlet-operator', 'operator: sum up'],
+  ] as const;
+  let earliest = -Infinity;
+  for (const [service, name] of parts) {
+    const part = trace.findLast((span) => span.name === name);
+    assert.equal(part?.service, service, `${name} of ${trace.map((span) => span.name).join(', ')}`);
+    assert.ok(part.start >= earliest - 1, `${name} starts in its turn`);
+    assert.ok(part.start >= root.start - 1 && part.end <= root.end + 1_000, name);
+    earliest = part.start;
+  }
+});
+
+test('events and sessions reach the collector, and no argument of a program', async () => {
+  await until('the session and an event', 20_000, () => {
+    const opened = collector
+      .logs()
+      .find(({ eventName }) => eventName === 'cloudlet.session.opened');
+    assert.equal(opened?.attributes['process.command'], 'echo');
+    assert.equal(opened.body, 'kubernetes-admin opened exec on appinst default/shop');
+    const event = collector
+      .logs()
+      .find(({ attributes }) => attributes['k8s.object.name'] === 'default/shop');
+    assert.equal(event?.service, 'cloudlet-operator');
+  });
+  assert.doesNotMatch(collector.text(), /hush/);
+});
+
+const canary = 'canary-7d20b1-do-not-show';
+
+test('a support bundle holds what a helper needs and no secret', async () => {
+  const { kubectl } = world.controlPlane;
+  const app = {
+    ...{ version: '1', deployment: 'Docker', defaultFlavorRef: { name: 'small' } },
+    ...{ image: 'web:1', command: ['serve'], args: [`--key=${canary}`] },
+    env: [
+      { name: 'PLAIN', value: canary },
+      { name: 'TOKEN', secretKeyRef: { name: 'keys', key: 'token' } },
+    ],
+    files: [{ path: '/etc/key', content: canary }],
+  };
+  await kubectl(['create', 'secret', 'generic', 'keys', `--from-literal=token=${canary}`]);
+  await world.apply('App', { name: 'secretive' }, app);
+  const env = [{ name: 'OWN', value: canary }];
+  const spec = { appRef: { name: 'secretive' }, cloudletRef: { name: 'north' }, env };
+  await world.apply('AppInst', { name: 'secretive', annotations: { note: canary } }, spec);
+  const { stdout: joined } = await world.cloudlet(['join', 'south']);
+  const { token } = JSON.parse(joined) as { token: string };
+  const archive = join(dir, 'bundle.tar.gz');
+  const made = await world.cloudlet(['support-bundle', '-o', archive]);
+  assert.equal(made.code, 0, made.stderr);
+  assert.equal((await stat(archive)).mode & 0o777, 0o600);
+  const out = join(dir, 'bundle');
+  await mkdir(out);
+  await runCommand('tar', ['-xzf', archive, '-C', out]);
+  const files = (await readdir(out, { recursive: true, withFileTypes: true })).filter((entry) =>
+    entry.isFile(),
+  );
+  const texts = new Map<string, string>();
+  for (const { name, parentPath } of files)
+    texts.set(name, await readFile(join(parentPath, name), 'utf8'));
+  for (const name of ['doctor.txt', 'AppInst.json', 'events.json', 'leases.json', 'not-read.txt'])
+    assert.ok(texts.has(name), `${name} of ${[...texts.keys()].join(', ')}`);
+  assert.match(texts.get('App.json') ?? '', /"name": "secretive"/);
+  assert.match(texts.get('versions.json') ?? '', /"gitVersion": "v1\./);
+  for (const secret of [canary, Buffer.from(canary).toString('base64'), token])
+    for (const [name, text] of texts) assert.ok(!text.includes(secret), `${name} holds a secret`);
+  // What it was made of does hold it.
+  assert.match(
+    await kubectl(['get', 'app,appinst', 'secretive', '-o', 'json']),
+    new RegExp(canary),
+  );
+  const again = await world.cloudlet(['support-bundle', '-o', archive]);
+  assert.deepEqual([again.code, again.stderr.includes('cannot write')], [1, true]);
 });

@@ -14,8 +14,7 @@ import { formatTable } from '../terminal.ts';
 export const topCommand: Command = {
   name: 'top',
   usage: 'top [cloudlets|appinsts] [-A]',
-  summary:
-    'Show what is reserved of what there is, the fullest first. What programs use now, a site tells: shell NAME -- docker stats --no-stream.',
+  summary: 'Show what is reserved of what there is, the fullest first.',
   flags: {
     'all-namespaces': { type: 'boolean', description: 'Instances of every namespace (-A).' },
   },
