@@ -11,7 +11,7 @@ export function slopesTable(verdicts: readonly Verdict[]): string {
     ...(slope
       ? [shown(slope.level), shown(slope.perHour), `${shown(slope.low)} to ${shown(slope.high)}`]
       : ['too few samples', '', '']),
-    ...[shown(bound), isWell ? '' : 'GROWS'],
+    ...[shown(bound), isWell ? '' : slope ? 'GROWS' : 'NOT KNOWN'],
   ]);
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
