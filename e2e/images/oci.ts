@@ -43,7 +43,7 @@ export async function writeArchive(images: readonly Image[], file: string): Prom
     });
     const name = images[0]?.name ?? '';
     const annotations = {
-      'io.containerd.image.name': `docker.io/library/${name}`,
+      'io.containerd.image.name': name.includes('/') ? name : `docker.io/library/${name}`,
       'org.opencontainers.image.ref.name': name.split(':')[1],
     };
     write(dir, 'oci-layout', { imageLayoutVersion: '1.0.0' });

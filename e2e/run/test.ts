@@ -87,7 +87,8 @@ async function testFiles(
 ): Promise<string[]> {
   const files: string[] = [];
   const rooms = '{crds,runtime,tunnel,drivers,operator,agent,cli,charts,e2e}/**/*.test.ts';
-  const exclude = ['**/node_modules/**', '**/dist/**'];
+  // The last want a cluster with nodes, which `npm run e2e:kind` makes.
+  const exclude = ['**/node_modules/**', '**/dist/**', 'e2e/kind/stories/**'];
   for await (const file of glob(rooms, { cwd: repositoryRoot, exclude })) files.push(file);
   return files
     .filter(wanted)
@@ -117,6 +118,7 @@ function tell(tallies: readonly Tally[], progress: (message: string) => void): n
   const { passed, failed, skipped } = addUp(tallies);
   for (const line of skipped) progress(`left out: ${line}`);
   progress(skipped.length > 0 ? `${skipped.length} tests were left out` : 'nothing was left out');
+  progress('a command of its own: npm run e2e:kind (the charts on a cluster with nodes)');
   progress('a command of its own: npm run e2e:argocd (Argo CD drives examples/gitops)');
   progress('commands of their own: npm run faults (by seed), soak (for hours), scale (many sites)');
   console.log(`${passed} passed, ${failed} failed`);

@@ -75,7 +75,7 @@ export function moduleHash(
 }
 
 /** What Kubernetes' own build sets, so that the programs say which version they are; none for etcd. */
-function versionVariables(source: string): Record<string, string> {
+export function versionVariables(source: string): Record<string, string> {
   const module = readFileSync(join(source, 'go.mod'), 'utf8');
   const version = /^\s*k8s\.io\/kubernetes (v(\d+)\.(\d+)\.\S+)/m.exec(module);
   if (!version) return {};

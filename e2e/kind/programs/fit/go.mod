@@ -1,0 +1,3 @@
+module cloudlet.test/kind-fit
+
+go 1.21

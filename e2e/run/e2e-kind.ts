@@ -1,0 +1,77 @@
+/**
+ * `npm run e2e:kind`: the chart on a cluster of kind, sites that join it from outside, and the stories of
+ * e2e/kind/stories.
+ *
+ * Guarantees: says first what this machine lacks and how long that takes; pulls nothing where nothing can be
+ * pulled; takes everything down, also when it is interrupted; the last line is `N passed, N failed`, and the
+ * exit code says the same.
+ */
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
+import { startKindBed } from '../kind/bed.ts';
+import { missingPrograms } from '../kind/programs.ts';
+import {
+  clearDeadPhones,
+  isRoot,
+  missingOf,
+  packagesOf,
+  phoneTools,
+  type Progress,
+  repositoryRoot,
+} from '../testbed/index.ts';
+import { machineLoad, temporaryFolder } from './steps/bed.ts';
+import { returnCache, runAsRoot } from './steps/elevate.ts';
+import { takeLock } from './steps/lock.ts';
+import { runMain } from './steps/main.ts';
+import { runNodeTests } from './steps/node-tests.ts';
+
+const flagTable = {
+  help: { type: 'boolean', description: 'Print this text and exit.' },
+} as const;
+
+await runMain(async (context) => {
+  const { progress, signal, cleanup } = context;
+  const { flags } = parseFlags(flagTable, process.argv.slice(2));
+  if (flags.help) {
+    const summary = 'Installs the chart on a cluster of kind and tries it from outside.';
+    process.stdout.write(helpOf('npm run e2e:kind -- [flags]', summary, flagTable));
+    return 0;
+  }
+  tellNeeds(progress);
+  const asRoot = await runAsRoot(context);
+  if (asRoot !== undefined) return asRoot;
+  if (!isRoot()) throw new TerminalError('NotRoot', 'nodes and phones want root');
+  cleanup.defer(returnCache);
+  cleanup.defer(await takeLock('e2e:kind'));
+  cleanup.defer(clearDeadPhones);
+  progress(`load of the machine before: ${machineLoad()}`);
+  const dir = await temporaryFolder(context, 'kind');
+  process.env['CLOUDLET_KIND_BED'] = await startKindBed({ dir, progress, signal, cleanup });
+  progress('the stories begin');
+  const stories = globSync('e2e/kind/stories/*.test.ts', { cwd: repositoryRoot }).sort();
+  const { passed, failed } = await runNodeTests({
+    files: stories.map((file) => join(repositoryRoot, file)),
+    ...{ concurrency: 1, timeoutMs: 30 * 60_000, signal, progress, tellFiles: true },
+  });
+  signal.throwIfAborted();
+  await cleanup.disposeAsync();
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+});
+
+/** What is going to be installed and built. */
+function tellNeeds(progress: Progress): void {
+  const packages = packagesOf(missingOf(phoneTools));
+  progress(
+    packages.length > 0
+      ? `Debian packages to install: ${packages.join(' ')}`
+      : 'no Debian package has to be installed',
+  );
+  const programs = missingPrograms();
+  progress(
+    programs.length > 0
+      ? `programs to build with Go, 10 to 20 minutes on two cores with an empty cache: ${programs.join(' ')}`
+      : 'no program has to be built',
+  );
+}
