@@ -2,9 +2,10 @@
  * Faults of real phones: a swarm whose managers all run an agent, one fault after the other, drawn from the
  * seed, while one App changes and another must not be touched.
  *
- * Guarantees: after each fault both run as they were asked for last, on the engines themselves, once each; of
- * the one that nobody changes, no container is gone from a phone that the fault did not touch. The last fault
- * is a node that leaves for good.
+ * Guarantees: a change is asked for in the middle of each fault and another one when it has healed, since the
+ * swarm rolls back what it cannot start on a phone that hangs; then both run as they were asked for last, on
+ * the engines themselves, once each; of the one that nobody changes, no container is gone from a phone that the
+ * fault did not touch. The last fault is a node that leaves for good.
  */
 import { describeError, type Random, seededRandom, systemClock } from '@cloudlet/runtime/base';
 import {
@@ -204,6 +205,7 @@ async function doFault(bed: Bed, fault: PhoneFault, number: number): Promise<voi
     await change(bed);
     await systemClock.sleep(holdMs, signal);
     await fault.heal(targets, bed);
+    await change(bed);
   } catch (cause) {
     throw new Error(`${text} could not be done: ${describeError(cause)}`, { cause });
   }
@@ -228,6 +230,7 @@ async function leave(bed: Bed, number: number): Promise<void> {
     await asked?.docker(['node', 'demote', gone.name], { timeoutMs: 25_000 });
     await asked?.docker(['node', 'rm', '--force', gone.name], { timeoutMs: 25_000 });
   });
+  await change(bed);
   await settled(bed, text, spared);
   await untouched(bed, text, spared, before);
 }
