@@ -158,6 +158,11 @@ test('a changed App rolls out in every region, Progressing on the way and never 
   for (const region of regionNames) await settled(`${region}-web`, 'Healthy');
   const said = world.history.since(start);
   assert.deepEqual(degradedSince(start), []);
+  assert.deepEqual(
+    world.stalled,
+    [],
+    'nothing in the regions was stalled, for however short a time',
+  );
   for (const what of ['AppInst web-stockholm', 'AppInst web-portland']) {
     const healths = said.filter((each) => each.what === what).map(({ health }) => health);
     assert.ok(healths.includes('Progressing'), `${what}: ${healths.join(', ')}`);
@@ -188,18 +193,74 @@ test('what somebody changes or deletes by hand is put right', async () => {
   assert.deepEqual(degradedSince(start), []);
 });
 
+test('what git does not name may be set by hand and stays: an instance that is suspended', async () => {
+  const { kubectl } = world.region('us-west').controlPlane;
+  const suspend = (value: boolean | null) =>
+    kubectl([
+      ...['patch', 'appinst', 'web-portland', '--namespace', 'web', '--type', 'merge', '--patch'],
+      JSON.stringify({ spec: { suspend: value } }),
+    ]);
+  await suspend(true);
+  await says('us-west-web', 'AppInst web-portland', 'Suspended', /^Suspended: /);
+  await world.commit('Change something else', (files) =>
+    files.replace(usWeb, 'replicas: 1', 'replicas: 2'),
+  );
+  await running(['seattle-1'], 'web-seattle', [v2, v2]);
+  await settled('us-west-web', 'Suspended');
+  assert.equal((await world.appInst('us-west', 'web/web-portland'))?.spec.suspend, true);
+  await suspend(null);
+  await world.commit('Change it back', (files) =>
+    files.replace(
+      usWeb,
+      'zoneRef: { name: seattle }, replicas: 2',
+      'zoneRef: { name: seattle }, replicas: 1',
+    ),
+  );
+  await running(['seattle-1'], 'web-seattle', [v2]);
+  await settled('us-west-web', 'Healthy');
+});
+
 test('an image that is not there is Degraded with the reason, while the last one serves', async () => {
-  await world.commit('Roll out a mistake', (files) => files.replace(webApp, v2, missingImage));
+  const text = world.repository.read(usWeb);
+  const fresh = {
+    apiVersion: 'edge.cloudlet.dev/v1alpha1',
+    kind: 'AppInst',
+    metadata: { name: 'web-fresh' },
+    spec: { appRef: { name: 'web' }, zoneRef: { name: 'seattle' }, replicas: 1 },
+  };
+  await world.commit('Roll out a mistake', (files) => {
+    files.replace(webApp, v2, missingImage);
+    files.write(usWeb, `${text}---\n${stringify(fresh)}`);
+  });
   const why = /^RolledBack: Revision \S+ failed \(ImageNotFound: .*no-such-tag.*\); \S+ runs\.$/;
-  for (const [app, what] of [
-    ['eu-north-web', 'AppInst web-stockholm'],
-    ['us-west-web', 'AppInst web-portland'],
-  ] as const)
-    await says(app, what, 'Degraded', why);
+  await says('eu-north-web', 'AppInst web-stockholm', 'Degraded', why);
+  await says('us-west-web', 'AppInst web-portland', 'Degraded', why);
+  await says('us-west-web', 'AppInst web-fresh', 'Degraded', /^ImageNotFound: .*no-such-tag/);
   for (const region of regionNames) await settled(`${region}-web`, 'Degraded');
   assert.deepEqual(images(['portland-1'], 'web-portland'), [v2, v2]);
   await world.commit('Take it back', (files) => files.replace(webApp, missingImage, v2));
   for (const region of regionNames) await settled(`${region}-web`, 'Healthy');
+  await running(['seattle-1'], 'web-fresh', [v2]);
+  await world.commit('Leave it at that', (files) => files.write(usWeb, text));
+  await gone('us-west', 'appinst', 'web-fresh', 'web');
+  await settled('us-west-web', 'Healthy');
+});
+
+test('an App that is no compose file is Degraded with the reason', async () => {
+  const path = 'base/apps/telemetry/app.yaml';
+  const good = world.repository.read(path);
+  await world.commit('Forget the services', (files) =>
+    files.replace(
+      path,
+      'image: registry.example/telemetry/collector:2.3',
+      "compose: 'services: {}'",
+    ),
+  );
+  const why = /^InvalidCompose: spec\.compose: it has no services\.$/;
+  for (const region of regionNames)
+    await says(`${region}-telemetry`, 'App telemetry', 'Degraded', why);
+  await world.commit('Say what it runs', (files) => files.write(path, good));
+  for (const region of regionNames) await settled(`${region}-telemetry`, 'Healthy');
 });
 
 test('an instance of an App that stays away is Degraded with the reason, not before a minute', async () => {
@@ -251,23 +312,29 @@ test('a folder that goes takes along what it made, instances before what they re
   const { kubectl } = world.region('eu-north').controlPlane;
   const site = world.platform('stockholm-2');
   const before = site.instances.size;
-  site.slowness = 50;
+  const left = async (): Promise<string> => {
+    const get = ['get', 'appinst,app,cluster', '--namespace', 'telemetry', '-o', 'name'];
+    const names = await kubectl(get);
+    return names.trim().replaceAll('.edge.cloudlet.dev', '').split('\n').join(' ');
+  };
+  const whole = 'appinst/telemetry app/telemetry cluster/sensors';
+  await world.cutOff('stockholm-2');
   const folder = 'regions/eu-north/apps/telemetry';
   await world.commit('Give up telemetry in the north', (files) => files.remove(folder));
-  const seen: string[] = [];
-  await until('what the folder made to be gone', waitMs, async () => {
-    const get = ['get', 'appinst,app,cluster', '--namespace', 'telemetry', '-o', 'name'];
-    const names = (await kubectl(get)).trim();
-    const left = names.replaceAll('.edge.cloudlet.dev', '').split('\n').join(' ');
-    if (left !== seen.at(-1)) seen.push(left);
-    // The App and the Cluster stay as long as the instance does.
-    expect(left === '', left);
+  await until('the instance to be asked to go', waitMs, async () => {
+    const found = await world.appInst('eu-north', 'telemetry/telemetry');
+    expect(found?.metadata.deletionTimestamp !== undefined, 'it is not deleted');
   });
-  site.slowness = 1;
-  const order = [...seen];
-  assert.equal(order[0], 'appinst/telemetry app/telemetry cluster/sensors');
-  for (const left of order.filter((each) => each.includes('appinst/')))
-    assert.equal(left, order[0], order.join(' | '));
+  assert.equal(await left(), whole);
+  assert.ok(world.history.application('eu-north-telemetry'), 'the Application waits too');
+  await world.connect('eu-north', 'stockholm-2');
+  const seen: string[] = [];
+  await until('all of it to be gone', waitMs, async () => {
+    const now = await left();
+    seen.push(now);
+    expect(now === '', now);
+  });
+  for (const state of seen.filter((each) => each.includes('appinst/'))) assert.equal(state, whole);
   assert.equal(site.instances.size, before - 1);
   await until('the Application to be gone', waitMs, () =>
     expect(!world.history.application('eu-north-telemetry'), 'it is there'),

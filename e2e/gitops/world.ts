@@ -9,8 +9,14 @@
 import { join } from 'node:path';
 import type { AppInst, Cloudlet } from '@cloudlet/crds';
 import { FakePlatform } from '@cloudlet/drivers/fake';
-import { silentLogger, systemClock } from '@cloudlet/runtime/base';
-import { createClient, type KubernetesClient } from '@cloudlet/runtime/kubernetes';
+import { resourceTypes } from '@cloudlet/operator';
+import { NotFoundError, silentLogger, systemClock } from '@cloudlet/runtime/base';
+import {
+  createClient,
+  createInformer,
+  type KubernetesClient,
+  type KubernetesObject,
+} from '@cloudlet/runtime/kubernetes';
 import { startFakeAgent } from '../scenarios/hub-pair-world.ts';
 import { type ArgoCD, argoNamespace, startArgoCD } from '../testbed/argocd/argocd.ts';
 import type { ArgoPrograms } from '../testbed/argocd/programs.ts';
@@ -40,6 +46,8 @@ export interface GitOpsWorld {
   readonly repository: GitRepository;
   readonly history: HealthHistory;
   readonly argo: ArgoCD;
+  /** `region Kind name: reason` of each object that was ever stalled, also between two looks of Argo CD. */
+  readonly stalled: readonly string[];
   /** Of Argo CD's own cluster. */
   readonly controlPlane: ControlPlane;
   region(name: RegionName): WorldRegion;
@@ -97,17 +105,19 @@ export async function openGitOpsWorld(options: {
   stack.defer(() => client.close());
   const history = await HealthHistory.open(client);
   stack.use(history);
+  const stalled: string[] = [];
+  for (const each of regions.values()) stack.use(await watchStalled(each, stalled));
   const sites = new Sites(join(dir, 'sites'));
   stack.defer(() => sites.stop());
   const owned = stack.move();
   return {
-    ...{ programs, repository, history, argo, controlPlane, region: regionOf },
+    ...{ programs, repository, history, argo, stalled, controlPlane, region: regionOf },
     connect: async (region, site) => sites.connect(regionOf(region).controlPlane, site),
     cutOff: (site) => sites.cutOff(site),
     platform: (site) => sites.platform(site),
     async commit(subject, change) {
       await repository.commit(subject, change);
-      await refresh(controlPlane);
+      await refresh(client);
     },
     appInst: (region, key) => read<AppInst>(regionOf(region), 'appinst', key),
     cloudlet: (region, name) => read<Cloudlet>(regionOf(region), 'cloudlet', name),
@@ -132,6 +142,31 @@ async function openRegion(
 const clientOf = ({ kubeconfig }: ControlPlane): KubernetesClient =>
   createClient({ kubeconfig, logger: silentLogger, clock: systemClock, userAgent: 'gitops' });
 
+/** Notes every object of a region that is stalled. */
+async function watchStalled(region: WorldRegion, stalled: string[]): Promise<AsyncDisposable> {
+  const client = clientOf(region.controlPlane);
+  const stop = new AbortController();
+  const informers = (['App', 'AppInst', 'Cluster', 'Cloudlet'] as const).map((kind) => {
+    const informer = createInformer<AppInst>(client, resourceTypes[kind]);
+    informer.subscribe((event) => {
+      if (event.type === 'Deleted') return;
+      const { metadata, status } = event.object;
+      const condition = status?.conditions?.find(({ type }) => type === 'Stalled');
+      if (condition) stalled.push(`${region.name} ${kind} ${metadata.name}: ${condition.reason}`);
+    });
+    return informer;
+  });
+  const running = Promise.all(informers.map((informer) => informer.run(stop.signal)));
+  await Promise.all(informers.map((informer) => informer.synced()));
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error('the stories are over'));
+      await running;
+      await client.close();
+    },
+  };
+}
+
 async function read<T>(
   { controlPlane }: WorldRegion,
   kind: string,
@@ -146,11 +181,22 @@ async function read<T>(
 }
 
 /** What a webhook has Argo CD do: look at the repository now, not within three minutes. */
-export async function refresh({ kubectl }: ControlPlane): Promise<void> {
-  const annotate = ['annotate', '--overwrite', '--all', '--namespace', argoNamespace];
-  const sets = 'argocd.argoproj.io/application-set-refresh=true';
-  await kubectl([...annotate, 'applicationsets.argoproj.io', sets]);
-  await kubectl([...annotate, 'applications.argoproj.io', 'argocd.argoproj.io/refresh=normal']);
+async function refresh(client: KubernetesClient): Promise<void> {
+  for (const [plural, annotation, value] of [
+    ['applicationsets', 'argocd.argoproj.io/application-set-refresh', 'true'],
+    ['applications', 'argocd.argoproj.io/refresh', 'normal'],
+  ] as const) {
+    const type = { group: 'argoproj.io', version: 'v1alpha1', plural, kind: '', namespaced: true };
+    const resource = client.resource<KubernetesObject>(type);
+    const { items } = await resource.list({ namespace: argoNamespace });
+    for (const { metadata } of items)
+      try {
+        const patch = { metadata: { annotations: { [annotation]: value } } };
+        await resource.mergePatch(metadata.name, argoNamespace, patch);
+      } catch (error) {
+        if (!(error instanceof NotFoundError)) throw error; // it goes, and needs no look
+      }
+  }
 }
 
 /** Agents of sites, and the platforms that outlive them. */
