@@ -80,13 +80,15 @@ async function write(result: SoakResult, out: string): Promise<void> {
 }
 
 async function tell(result: SoakResult, out: string): Promise<number> {
-  const { verdicts, faults, asked, carriedOut, sessions, missed, found } = result;
+  const { verdicts, faults, asked, carriedOut, sessions, missed, restarts, found } = result;
   await write(result, out);
   console.log(slopesTable(verdicts));
   const total = [...faults.values()].reduce((sum, times) => sum + times, 0);
   console.log(`${total} faults, ${asked} transitions asked for, ${carriedOut} plans carried out`);
   console.log(`${sessions.opened} sessions, ${sessions.failed} refused or cut by a fault`);
   for (const [name, times] of missed) console.log(`${name}: ${times} samples are missing`);
+  for (const [name, times] of restarts)
+    console.log(`${name}: started again ${times} times, sampled since the last`);
   console.log(`load of the machine after: ${machineLoad()}; picture and figures: ${out}`);
   const grows = verdicts.filter(({ isWell }) => !isWell).length;
   const isCut = sessions.opened === 0;

@@ -51,9 +51,15 @@ const panelWidth = 1_000;
 const panelHeight = 260;
 
 export function resultJson(result: SoakResult): string {
-  const { faults, missed, ...rest } = result;
+  const { faults, missed, restarts, ...rest } = result;
   const asObject = (map: ReadonlyMap<string, number>) => Object.fromEntries([...map].sort());
-  const all = { ...rest, faults: asObject(faults), missed: asObject(missed), load: loadavg() };
+  const all = {
+    ...rest,
+    faults: asObject(faults),
+    missed: asObject(missed),
+    restarts: asObject(restarts),
+    load: loadavg(),
+  };
   return `${JSON.stringify(all, undefined, 1)}\n`;
 }
 

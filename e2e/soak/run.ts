@@ -52,6 +52,8 @@ export interface SoakResult {
   readonly carriedOut: number;
   readonly sessions: Sessions;
   readonly missed: ReadonlyMap<string, number>;
+  /** How often a sampled part was started again: its series is of its last life. */
+  readonly restarts: ReadonlyMap<string, number>;
   /** What was lost, doubled or restarted: the run ended with it. */
   readonly found?: string;
 }
@@ -61,11 +63,11 @@ interface Sessions {
   failed: number;
 }
 
-/** Those that cost little and let the sampled processes live. */
+/** Those that cost little and let the sampled processes live: a leader without an API server ends itself. */
 const mildFaults = [
   ...['link-silent', 'link-reset', 'link-drip', 'link-half-open', 'link-garbage', 'tasks-lost'],
   ...['engine-gone', 'engine-slow', 'quorum-lost', 'agent-ended', 'site-revoked', 'agents-killed'],
-  ...['hub-killed', 'hub-ended', 'operator-killed', 'apiserver-killed', 'etcd-compacted'],
+  ...['hub-killed', 'hub-ended', 'operator-killed'],
 ];
 /** Targets of those that end a process. */
 const sampled: ReadonlySet<string> = new Set(['operator-1', 'hub-1']);
@@ -118,7 +120,12 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const soFar = (): SoakResult => ({
     ...{ hours: watch.seconds() / 3_600, warmUpSeconds, marks, sessions },
     ...{ verdicts: judge(watch.series(), warmUpSeconds), series: watch.series() },
-    ...{ missed: watch.missed, faults: run.done, asked: run.asking.asked },
+    ...{
+      missed: watch.missed,
+      restarts: watch.restarts,
+      faults: run.done,
+      asked: run.asking.asked,
+    },
     ...{ carriedOut: bed.history.carriedOut, ...(found === undefined ? {} : { found }) },
   });
   for (let round = 0; machineMs() < endMs && found === undefined; round++) {
@@ -163,12 +170,16 @@ function mayHit(bed: FaultBed, { name }: Fault, target: string): boolean {
 function partsOf(bed: FaultBed, phone: PhoneSite | undefined, probes: string): readonly Part[] {
   const { region, hollow, controlPlane } = bed;
   const part = (name: string, pid: () => number | undefined): Part => ({
-    name,
+    ...{ name, pid },
     sample: () => sampleProcess(pid() ?? -1, probes),
   });
   return [
     part('operator', () => region.operator.pid),
-    { name: 'hub', sample: () => sampleHubOf(region.hubs[0], probes) },
+    {
+      name: 'hub',
+      pid: () => region.hubs[0]?.pid,
+      sample: () => sampleHubOf(region.hubs[0], probes),
+    },
     part('access', () => region.access?.pid),
     part('hollow sites', () => hollow.processes[0]?.pid),
     ...(phone ? [part('agent', () => phone.pid())] : []),

@@ -1,4 +1,8 @@
-/** Samples of several parts at a steady pace, as series; and what could not be sampled. */
+/**
+ * Samples of several parts at a steady pace, as series; and what could not be sampled.
+ *
+ * Guarantees: a series is of one life: those of a process that was started again begin anew.
+ */
 import { describeError, systemClock } from '@cloudlet/runtime/base';
 import type { Progress } from '../testbed/index.ts';
 import { machineMs } from '../scale/hollow-messages.ts';
@@ -8,6 +12,8 @@ import type { Watched } from './verdict.ts';
 
 export interface Part {
   readonly name: string;
+  /** Id of its process. */
+  readonly pid?: () => number | undefined;
   /** @throws when it cannot be sampled now */
   readonly sample: () => Promise<Sample>;
 }
@@ -16,6 +22,8 @@ export interface Watch {
   series(): readonly Watched[];
   /** Samples that are missing, by part. */
   readonly missed: ReadonlyMap<string, number>;
+  /** How often a part was started again, by part. */
+  readonly restarts: ReadonlyMap<string, number>;
   /** Since the start. */
   seconds(): number;
   stop(): Promise<void>;
@@ -31,8 +39,20 @@ export function startWatch(
   const seconds = (): number => (machineMs() - startMs) / 1_000;
   const points = new Map<string, { of: string; figure: string; points: Point[] }>();
   const missed = new Map<string, number>();
-  const look = async ({ name, sample }: Part): Promise<void> => {
+  const restarts = new Map<string, number>();
+  const lives = new Map<string, number | undefined>();
+  const follow = ({ name, pid }: Part): void => {
+    const now = pid?.();
+    if (lives.has(name) && lives.get(name) !== now) {
+      restarts.set(name, (restarts.get(name) ?? 0) + 1);
+      for (const [key, { of }] of points) if (of === name) points.delete(key);
+    }
+    lives.set(name, now);
+  };
+  const look = async (part: Part): Promise<void> => {
+    const { name, sample } = part;
     try {
+      follow(part);
       const at = seconds();
       for (const [figure, value] of Object.entries(await sample())) {
         const key = `${name} ${figure}`;
@@ -59,6 +79,7 @@ export function startWatch(
   return {
     series: () => [...points.values()],
     missed,
+    restarts,
     seconds,
     async stop() {
       stop.abort(new Error('nobody watches any more'));
