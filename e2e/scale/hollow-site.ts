@@ -52,6 +52,7 @@ interface Follow {
 }
 
 const overText = 'the agent is stopped';
+const startAgainMs = 1_000;
 
 export class HollowSite {
   readonly #options: HollowSiteOptions;
@@ -94,9 +95,21 @@ export class HollowSite {
     const follow = {
       linked: (isConnected: boolean) => this.#linked(isConnected),
       driver: (driver: FakeDriver) => void (this.#driver = driver),
-      ended: (reason: string) => void (this.#ended = reason),
+      ended: (reason: string) => this.#endedItself(reason),
     };
     this.#life = this.#launch(setup.folder, follow);
+  }
+
+  /** An agent that cannot start, as on a disk that is read-only, is started again as a service is. */
+  #endedItself(reason: string): void {
+    const life = this.#life;
+    this.#ended = reason;
+    this.#linked(false);
+    systemClock.after(startAgainMs, () => {
+      if (!life || this.#life !== life || life.stop.signal.aborted) return;
+      this.#life = undefined;
+      this.start();
+    });
   }
 
   async stop(): Promise<void> {
