@@ -1,0 +1,122 @@
+/**
+ * `npm run release`: everything that a tag ships, in one folder: images, charts, the agent's archives, the
+ * plugin with its krew manifest, the API reference, lists of components and checksums. It publishes nothing:
+ * that is the workflow's, which runs this command.
+ *
+ * Guarantees: what a release must not have is said before anything is built, and ends it; with --dry-run it is
+ * said and the rest goes on. The same bytes for the same commit, whose time everything bears.
+ */
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { bundlePlugin } from '@cloudlet/cli/bundle';
+import { helpOf, parseFlags, runCommand, TerminalError } from '@cloudlet/runtime/base';
+import { version } from '../images/product.ts';
+import { problemsOf } from '../release/checks.ts';
+import { krewManifest } from '../release/krew.ts';
+import { packTar } from '../testbed/images/image.ts';
+import { repositoryRoot } from '../testbed/index.ts';
+import { helmOf } from '../testbed/helm/helm.ts';
+import { runMain } from './steps/main.ts';
+
+const flagTable = {
+  'dry-run': { type: 'boolean', description: 'Say what a release must not have, and go on.' },
+  out: { type: 'string', default: 'dist/release', description: 'Folder to write to.' },
+  url: {
+    type: 'string',
+    default: 'https://example.invalid/cloudlet-operator',
+    description: 'Home page of the project, where its releases are downloaded from.',
+  },
+  help: { type: 'boolean', description: 'Print this text and exit.' },
+} as const;
+
+await runMain(async ({ progress, signal }) => {
+  const { flags } = parseFlags(flagTable, process.argv.slice(2));
+  if (flags.help) {
+    const summary = 'Makes everything that a release ships.';
+    process.stdout.write(helpOf('npm run release -- [flags]', summary, flagTable));
+    return 0;
+  }
+  const problems = await problemsOf(version);
+  for (const problem of problems) progress(`a release must not have: ${problem}`);
+  if (problems.length > 0 && !flags['dry-run'])
+    throw new TerminalError(
+      'NotReleasable',
+      `${problems.length} reasons not to release, see above`,
+    );
+  const out = join(repositoryRoot, flags.out);
+  rmSync(out, { recursive: true, force: true });
+  const epoch = await commitTime();
+  progress('images and archives');
+  const script = join(repositoryRoot, 'e2e/run/images.ts');
+  await runCommand(process.execPath, [script, '--archives', '--out', flags.out], {
+    cwd: repositoryRoot,
+    env: { SOURCE_DATE_EPOCH: String(epoch) },
+    timeoutMs: 30 * 60_000,
+    signal,
+    onOutput: (text) => process.stdout.write(text),
+  });
+  progress('charts');
+  await packCharts(out);
+  progress('plugin and its krew manifest');
+  await packPlugin({ out, epoch, url: flags.url });
+  copyFileSync(join(repositoryRoot, 'docs/reference/api.md'), join(out, 'api.md'));
+  writeFileSync(join(out, 'SHA256SUMS'), checksums(out));
+  progress(`${flags.out} holds ${version}: ${readdirSync(out).length} files`);
+  return 0;
+});
+
+/** Seconds. */
+async function commitTime(): Promise<number> {
+  const args = ['log', '-1', '--format=%ct'];
+  return Number((await runCommand('git', args, { cwd: repositoryRoot })).stdout);
+}
+
+async function packCharts(out: string): Promise<void> {
+  const helm = await helmOf();
+  for (const name of ['cloudlet-operator', 'cloudlet-agent']) {
+    const chart = join(repositoryRoot, 'charts', name);
+    await helm(['lint', '--strict', chart]);
+    await helm(['package', chart, '--destination', out, '--version', version]);
+  }
+}
+
+interface PluginOptions {
+  readonly out: string;
+  readonly epoch: number;
+  readonly url: string;
+}
+
+async function packPlugin({ out, epoch, url }: PluginOptions): Promise<void> {
+  const aside = await mkdtemp(join(tmpdir(), 'cloudlet-release-'));
+  try {
+    const folder = join(aside, 'plugin');
+    mkdirSync(folder);
+    await bundlePlugin(join(folder, 'kubectl-cloudlet'));
+    copyFileSync(join(repositoryRoot, 'LICENSE'), join(folder, 'LICENSE'));
+    const tar = join(aside, `kubectl-cloudlet-${version}.tar`);
+    await packTar({ folder, file: tar, epoch });
+    await runCommand('gzip', ['-n', '-6', tar]);
+    const archive = join(out, `${basename(tar)}.gz`);
+    copyFileSync(`${tar}.gz`, archive);
+    const uri = `${url}/releases/download/v${version}/${basename(archive)}`;
+    const manifest = krewManifest({ version, uri, sha256: sha256Of(archive) });
+    writeFileSync(join(out, 'cloudlet.krew.yaml'), manifest);
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
+}
+
+function sha256Of(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex');
+}
+
+/** As `sha256sum --check` takes it. */
+function checksums(folder: string): string {
+  return readdirSync(folder)
+    .sort()
+    .map((name) => `${sha256Of(join(folder, name))}  ${name}\n`)
+    .join('');
+}
