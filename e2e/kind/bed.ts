@@ -22,6 +22,7 @@ import {
   pushImages,
   startPhones,
 } from '../testbed/index.ts';
+import { takeLock } from '../run/steps/lock.ts';
 import { ensureHelm, type Helm, helmOf } from '../testbed/helm/helm.ts';
 import { type Cluster, createCluster, nodePorts } from './cluster.ts';
 import { type Engine, openEngine } from './engine.ts';
@@ -65,6 +66,7 @@ export interface KindBedOptions {
 /** Brings all of it up. @returns the file for `openKindBed`. */
 export async function startKindBed(options: KindBedOptions): Promise<string> {
   const { dir, progress, signal, cleanup } = options;
+  cleanup.defer(await takeLock('e2e:kind'));
   await ensureTools(progress, phoneTools);
   await ensureHelm(progress);
   const engine = await openEngine(progress, signal);

@@ -7,7 +7,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand, UnreachableError } from '@cloudlet/runtime/base';
+import { type CommandOptions, runCommand, UnreachableError } from '@cloudlet/runtime/base';
 import { parse, stringify } from 'yaml';
 import {
   type Kubectl,
@@ -54,11 +54,9 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
   const { kind = '', kubectl: kubectlPath = '' } = await ensurePrograms(['kind'], progress, signal);
   mkdirSync(dir, { recursive: true });
   const kubeconfig = join(dir, 'kubeconfig');
-  const run = (args: readonly string[], timeoutMs: number): Promise<unknown> =>
-    runCommand(kind, [...args, '--name', clusterName], {
-      env: { ...engine.env, ...withoutProxy, KUBECONFIG: kubeconfig },
-      timeoutMs,
-    });
+  const env = { ...engine.env, ...withoutProxy, KUBECONFIG: kubeconfig };
+  const run = (args: readonly string[], timeoutMs: number, more: CommandOptions = {}) =>
+    runCommand(kind, [...args, '--name', clusterName], { env, timeoutMs, ...more });
   const remove = async (): Promise<void> => void (await run(['delete', 'cluster'], 120_000));
   await remove();
   const config = join(dir, 'kind-config.yaml');
@@ -66,8 +64,9 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
   progress(`creating the cluster ${clusterName} with kind`);
   const create = ['create', 'cluster', '--image', image, '--config', config];
   try {
-    signal.throwIfAborted();
-    await run([...create, '--kubeconfig', kubeconfig, '--wait', '180s', '--retain'], 420_000);
+    await run([...create, '--kubeconfig', kubeconfig, '--wait', '180s', '--retain'], 420_000, {
+      signal,
+    });
     const kubectl = kubectlOf(kubectlPath, kubeconfig);
     await kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=5s']);
     const load = ['load', 'image-archive'];
@@ -77,7 +76,7 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
     };
   } catch (cause) {
     const logs = stateDir('kind', 'logs');
-    await run(['export', 'logs', logs], 120_000).catch(() => undefined);
+    if (!signal.aborted) await run(['export', 'logs', logs], 120_000).catch(() => undefined);
     await remove();
     signal.throwIfAborted();
     const message = `the cluster does not come up; what its node logged is in ${logs}`;

@@ -12,7 +12,7 @@ import { cacheDir, type Progress, startProcess, stateDir } from '../testbed/inde
 import { ensurePrograms } from './programs.ts';
 
 /** The network of an engine that is started here. */
-const network = { bridge: 'cloudlet-kind', subnet: '10.79.8.0/24' };
+const network = { bridge: 'cloudlet-kind', subnet: '10.84.0.0/24' };
 
 export interface Engine {
   /** Whether it is the user's. */

@@ -22,7 +22,6 @@ import {
 } from '../testbed/index.ts';
 import { machineLoad, temporaryFolder } from './steps/bed.ts';
 import { returnCache, runAsRoot } from './steps/elevate.ts';
-import { takeLock } from './steps/lock.ts';
 import { runMain } from './steps/main.ts';
 import { runNodeTests } from './steps/node-tests.ts';
 
@@ -43,7 +42,6 @@ await runMain(async (context) => {
   if (asRoot !== undefined) return asRoot;
   if (!isRoot()) throw new TerminalError('NotRoot', 'nodes and phones want root');
   cleanup.defer(returnCache);
-  cleanup.defer(await takeLock('e2e:kind'));
   cleanup.defer(clearDeadPhones);
   progress(`load of the machine before: ${machineLoad()}`);
   const dir = await temporaryFolder(context, 'kind');
