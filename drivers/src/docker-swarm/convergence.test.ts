@@ -38,11 +38,10 @@ const cases: readonly [string, Service, readonly Task[], string, string?][] = [
     'Settled',
   ],
   [
-    'an image that a node cannot get',
+    'an image that a node could not get once',
     aService(),
     [aTask({ state: 'rejected', error: 'No such image: web:1' })],
-    'Failed',
-    'No such image',
+    'Moving',
   ],
   ['an update that goes on', updated('updating'), [aTask()], 'Moving', 'updating'],
   [

@@ -168,21 +168,18 @@ function failureOf(
     const count = (places.get(place) ?? 0) + 1;
     places.set(place, count);
   }
-  const isImageMissing = failed[0] && reasonOf(failed[0]) === appInstReasons.ImageNotFound;
   const isRepeated = [...places.values()].some((count) => count >= failuresInPlace);
-  return failed[0] && (isRepeated || isImageMissing) ? describeFailure(failed[0]) : undefined;
+  return failed[0] && isRepeated ? describeFailure(failed[0]) : undefined;
 }
 
+/**
+ * Never ImageNotFound, also where a node says `No such image`: the registry has it, or nothing would have been
+ * placed, so it is this node that could not pull it, and may at the next try.
+ */
 function describeFailure(task: Task): { reason: string; message: string } {
   const text = task.Status.Err ?? task.Status.Message ?? task.Status.State;
-  return { reason: reasonOf(task), message: `task ${task.Slot ?? task.ID}: ${text}` };
-}
-
-function reasonOf(task: Task): string {
-  const isImage = /no such image|manifest unknown|not found: manifest|pull access denied/i;
-  return isImage.test(task.Status.Err ?? '')
-    ? appInstReasons.ImageNotFound
-    : appInstReasons.DeployFailed;
+  const reason = appInstReasons.DeployFailed;
+  return { reason, message: `task ${task.Slot ?? task.ID}: ${text}` };
 }
 
 /** Why tasks are not placed yet, such as no suitable node. */
