@@ -268,6 +268,9 @@ test('a support bundle holds what a helper needs and no secret', async () => {
     await kubectl(['get', 'app,appinst', 'secretive', '-o', 'json']),
     new RegExp(canary),
   );
+  const audited = await readFile(world.controlPlane.auditLog ?? '', 'utf8');
+  for (const secret of [Buffer.from(canary).toString('base64'), token, joined.trim()])
+    assert.ok(!audited.includes(secret), 'the audit log holds the body of a Secret');
   const again = await world.cloudlet(['support-bundle', '-o', archive]);
   assert.deepEqual([again.code, again.stderr.includes('cannot write')], [1, true]);
 });
