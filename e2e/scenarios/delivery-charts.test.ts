@@ -105,12 +105,16 @@ test('the check against schemas finds what is wrong', { skip }, (t) => {
   assert.match(told?.join('\n') ?? '', /backendRefs\[0\]\.name: is missing/);
 });
 
-test('Prometheus takes every expression of alerts, recordings and the dashboard', { skip }, async () => {
-  const ours = [...[...alerts, ...recordings].map(({ expr }) => expr), ...dashboardQueries];
-  assert.deepEqual(await promqlMistakes(ours), []);
-  const [told] = await promqlMistakes(['sum by (rate(up[5m]))']);
-  assert.match(told ?? '', /parse error/);
-});
+test(
+  'Prometheus takes every expression of alerts, recordings and the dashboard',
+  { skip },
+  async () => {
+    const ours = [...[...alerts, ...recordings].map(({ expr }) => expr), ...dashboardQueries];
+    assert.deepEqual(await promqlMistakes(ours), []);
+    const [told] = await promqlMistakes(['sum by (rate(up[5m]))']);
+    assert.match(told ?? '', /parse error/);
+  },
+);
 
 /** Without what Helm's labels add; a list of labels that is empty is none. */
 function bare(object: Manifested): object {
