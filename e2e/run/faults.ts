@@ -2,8 +2,8 @@
  * `npm run faults -- --seed S --count N`: a region with hollow sites, N faults drawn from the seed while
  * transitions are asked for, and after each round the check that nothing was lost, doubled or restarted.
  */
-import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { mkdir, mkdtemp } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
 import { FaultsFound } from '../faults/found.ts';
 import { leavingName, phoneFaults, runPhoneFaults } from '../faults/phones.ts';
@@ -100,7 +100,8 @@ async function toPhones({ progress, signal }: CommandContext, flags: Flags): Pro
   return runPhoneFaults({ seed, count, managers, only, progress, signal });
 }
 
+/** A new one below: what an earlier run left there is not to be taken over. */
 async function folderOf(path: string): Promise<string> {
   await mkdir(path, { recursive: true });
-  return resolve(path);
+  return mkdtemp(join(resolve(path), 'run-'));
 }

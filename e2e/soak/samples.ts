@@ -35,18 +35,23 @@ export async function sampleProcess(pid: number, probes: string): Promise<Sample
 }
 
 /**
- * A hub's without those of its links, of which each has one socket: sites move from hub to hub when one ends,
- * and what comes with them goes with them.
+ * A hub's without those of its links, of which each has one socket and some heap: sites move from hub to hub
+ * when one ends, and what comes with them goes with them.
  */
 export async function sampleHub(pid: number, probes: string, metrics: string): Promise<Sample> {
   const sample = await sampleProcess(pid, probes);
   const links = metricSum(metrics, 'edge_hub_links');
-  const without = (figure: string): number => (sample[figure] ?? Number.NaN) - links;
+  const without = (figure: string, each = 1): number =>
+    (sample[figure] ?? Number.NaN) - each * links;
   return {
-    ...{ ...sample, links, descriptors: without('descriptors') },
+    ...{ ...sample, links, heap: without('heap', linkMib) },
+    ...{ descriptors: without('descriptors') },
     ...{ sockets: without('sockets'), handles: without('handles') },
   };
 }
+
+/** Heap of a link, as seen when fifteen of them came and went. */
+const linkMib = 0.045;
 
 /** The id of a process as it sees itself: the last, where it is in a namespace of its own. */
 const ownId = (status: string): string =>
