@@ -2,7 +2,9 @@
  * What the test bed may use of this machine: its folders, its ports, whether it may act as root.
  * Nothing is written outside these folders; `CLOUDLET_CACHE_DIR` and `CLOUDLET_STATE_DIR` move them.
  */
-import { createServer } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,21 +26,32 @@ export function stateDir(...parts: readonly string[]): string {
 
 export const isRoot = (): boolean => process.getuid?.() === 0;
 
+/**
+ * Ports of servers of the beds. Below those that Linux gives to connections (from 32768 on): such a port could be
+ * taken by a connection of anybody between the look and the server's start.
+ */
+const serverPorts = { first: 20_000, count: 10_000 } as const;
+
 /** `count` TCP ports of an address of this host that nobody listens on now. */
 export async function freePorts(count: number, host = '127.0.0.1'): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject);
-          server.listen(0, host, () => {
-            const address = server.address();
-            resolve(typeof address === 'object' && address !== null ? address.port : 0);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
+  const servers: Server[] = [];
+  try {
+    while (servers.length < count) servers.push(await listenSomewhere(host));
+    return servers.map((server) => (server.address() as AddressInfo).port);
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  }
+}
+
+async function listenSomewhere(host: string): Promise<Server> {
+  for (;;) {
+    const server = createServer();
+    server.listen(serverPorts.first + randomInt(serverPorts.count), host);
+    try {
+      await once(server, 'listening');
+      return server;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+  }
 }
