@@ -26,8 +26,15 @@ import { addUp, runNodeTests, type Tally } from './steps/node-tests.ts';
 
 /** Phones that all scenarios share. */
 const phoneCount = 3;
-/** Names of the scenarios that use Docker engines. */
-const enginesScenario = /^(agent|compose|delivery-images|demo|drivers|swarm|testbed)/;
+/**
+ * Lanes of scenarios by their names: those on phones of their own, those on the shared phones or that take the
+ * machine's programs, and, last, what is left: beside the shared API server.
+ */
+const lanes = [
+  /^(demo|swarm|testbed)/,
+  /^(agent|compose|delivery-(images|install)|drivers)/,
+  /./,
+] as const;
 
 await runMain(async (context) => {
   const { progress, signal, cleanup } = context;
@@ -42,7 +49,7 @@ await runMain(async (context) => {
   await ensureTools(progress, controlPlaneTools);
 
   const tallies: Tally[] = [];
-  if (chosen.length === 0) tallies.push(await runChecks(progress, signal));
+  if (chosen.length === 0) tallies.push(...(await runChecks(progress, signal)));
   const units = await testFiles(chosen, (file) => !file.startsWith('e2e/scenarios/'));
   progress(`unit tests: ${units.length} files`);
   tallies.push(
@@ -66,18 +73,18 @@ await runMain(async (context) => {
 });
 
 /**
- * Two lanes side by side, because scenarios mostly wait for what they caused: one of files that use engines,
- * one of files that use the shared API server. In a lane one file follows the other.
+ * Lanes side by side, because scenarios mostly wait for what they caused. In a lane one file follows the other.
  */
 async function runScenarios(
   files: readonly string[],
   { progress, signal }: CommandContext,
 ): Promise<readonly Tally[]> {
-  const usesEngines = (file: string): boolean => enginesScenario.test(basename(file));
-  const lanes = [files.filter(usesEngines), files.filter((file) => !usesEngines(file))];
-  progress(`scenarios: ${files.length} files in ${lanes.length} lanes`);
+  const laneOf = (file: string): number => lanes.findIndex((lane) => lane.test(basename(file)));
+  const chosen = lanes.map((_, lane) => files.filter((file) => laneOf(file) === lane));
+  const wanted = chosen.filter((lane) => lane.length > 0);
+  progress(`scenarios: ${files.length} files in ${wanted.length} lanes`);
   const options = { concurrency: 1, timeoutMs: 20 * 60_000, signal, progress, tellFiles: true };
-  return Promise.all(lanes.map((lane) => runNodeTests({ ...options, files: lane })));
+  return Promise.all(wanted.map((lane) => runNodeTests({ ...options, files: lane })));
 }
 
 /** Test files of the repository in order, by path from its root. */

@@ -13,41 +13,54 @@ interface Check {
 
 const tool = (path: string): string => join(repositoryRoot, 'node_modules', path);
 
-const checks: readonly Check[] = [
-  { name: 'types (tsc)', argv: [tool('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'] },
-  {
-    name: 'lint (eslint)',
-    argv: [tool('eslint/bin/eslint.js'), '.', '--max-warnings', '0', '--concurrency', 'off'],
-  },
-  { name: 'format (prettier)', argv: [tool('prettier/bin/prettier.cjs'), '--check', '.'] },
-  { name: 'generated files are fresh', argv: ['e2e/run/generate.ts', '--check'] },
+/** Two rows side by side, of about the same length. */
+const rows: readonly (readonly Check[])[] = [
+  [
+    {
+      name: 'lint (eslint)',
+      argv: [tool('eslint/bin/eslint.js'), '.', '--max-warnings', '0', '--concurrency', 'off'],
+    },
+  ],
+  [
+    { name: 'types (tsc)', argv: [tool('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'] },
+    { name: 'format (prettier)', argv: [tool('prettier/bin/prettier.cjs'), '--check', '.'] },
+    { name: 'generated files are fresh', argv: ['e2e/run/generate.ts', '--check'] },
+  ],
 ];
 
-/** Runs the checks one after another; what one says is shown if it fails. */
-export async function runChecks(progress: Progress, signal: AbortSignal): Promise<Tally> {
-  let passed = 0;
-  let failed = 0;
-  const skipped: string[] = [];
-  for (const { name, argv } of checks) {
-    const [script = ''] = argv;
-    if (!existsSync(join(repositoryRoot, script)) && !existsSync(script)) {
-      skipped.push(`${name}: there is no ${script}`);
-      continue;
-    }
-    const startedMs = performance.now();
-    try {
-      await runCommand(process.execPath, argv, {
-        cwd: repositoryRoot,
-        timeoutMs: 15 * 60_000,
-        signal,
-      });
-      passed++;
-      progress(`${name}: passed (${((performance.now() - startedMs) / 1000).toFixed(1)} s)`);
-    } catch (error) {
-      signal.throwIfAborted();
-      failed++;
-      progress(`FAILED ${name}:\n${describeError(error)}`);
-    }
+/** Runs all checks; what one says is shown if it fails. */
+export async function runChecks(
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<readonly Tally[]> {
+  const tallies = rows.map(async (row) => {
+    const done: Tally[] = [];
+    for (const check of row) done.push(await runCheck(check, progress, signal));
+    return done;
+  });
+  return (await Promise.all(tallies)).flat();
+}
+
+async function runCheck(
+  { name, argv }: Check,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Tally> {
+  const [script = ''] = argv;
+  if (!existsSync(join(repositoryRoot, script)) && !existsSync(script))
+    return { passed: 0, failed: 0, skipped: [`${name}: there is no ${script}`] };
+  const startedMs = performance.now();
+  try {
+    await runCommand(process.execPath, argv, {
+      cwd: repositoryRoot,
+      timeoutMs: 15 * 60_000,
+      signal,
+    });
+    progress(`${name}: passed (${((performance.now() - startedMs) / 1000).toFixed(1)} s)`);
+    return { passed: 1, failed: 0, skipped: [] };
+  } catch (error) {
+    signal.throwIfAborted();
+    progress(`FAILED ${name}:\n${describeError(error)}`);
+    return { passed: 0, failed: 1, skipped: [] };
   }
-  return { passed, failed, skipped };
 }

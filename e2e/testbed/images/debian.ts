@@ -63,8 +63,10 @@ function aptOf(architecture: string): Apt {
   const archives = join(dir, 'cache', 'archives');
   const run = async (args: readonly string[]): Promise<string> => {
     const options = optionsOf(dir, architecture).flatMap((option) => ['-o', option]);
-    const { stdout } = await runCommand('apt-get', [...options, ...args], {
-      timeoutMs: 10 * 60_000,
+    // apt gives up at once where another one works in its folder.
+    const command = ['apt-get', ...options, ...args];
+    const { stdout } = await runCommand('flock', [join(dir, 'lock'), ...command], {
+      timeoutMs: 20 * 60_000,
       env: { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
     });
     return stdout;

@@ -81,6 +81,15 @@ export interface Image {
   readonly layers: readonly Layer[];
 }
 
+/** Two processes may make the same image at once: the same bytes, so the first stays. */
+function moveUnlessThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!existsSync(to)) throw error;
+  }
+}
+
 export async function buildImage(options: ImageOptions): Promise<Image> {
   const { progress = noProgress, base } = options;
   const dir = join(options.cache ?? cacheDir('images'), hashOf(options));
@@ -90,7 +99,7 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
     const aside = mkdtempSync(`${dir}.`);
     try {
       await make(options, aside);
-      renameSync(aside, dir);
+      moveUnlessThere(aside, dir);
     } finally {
       rmSync(aside, { recursive: true, force: true });
     }
