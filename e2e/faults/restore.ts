@@ -70,8 +70,13 @@ export async function restore(run: Run, backup: string): Promise<ReadonlySet<str
 /** Asks for all that is wanted, and for the end of what is not. */
 export function askAgain({ bed, wishes, asking }: Run): void {
   for (const [app, round] of wishes.rounds) asking.ask({ kind: 'roll', app, round });
-  for (const wanted of wishes.wanted.values())
+  for (const wanted of wishes.wanted.values()) {
+    const { name, app } = wanted;
+    const restored = bed.appInsts.cache.get(`${namespace}/${name}`);
+    // It had been deleted and made of another App since the backup.
+    if (restored && restored.spec.appRef.name !== app) asking.ask({ kind: 'delete', name });
     asking.ask({ kind: 'apply', what: 'want again', wanted });
+  }
   for (const { metadata } of bed.appInsts.cache.list())
     if (metadata.namespace === namespace && !wishes.wanted.has(metadata.name))
       asking.ask({ kind: 'delete', name: metadata.name });
