@@ -76,6 +76,8 @@ await runMain(async (context) => {
         figures[key] = value;
         rows.push({ key, value, ...targets[key] });
       }
+      // Each at once: who interrupts a long run keeps what it measured.
+      if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
       for (const note of result.notes ?? []) progress(`${bench.prefix}: ${note}`);
     } catch (error) {
       signal.throwIfAborted();
@@ -84,7 +86,6 @@ await runMain(async (context) => {
     }
   }
   console.log(tableOf(rows));
-  if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
   if (flags.markdown) {
     const sorted = Object.entries(figures).sort(([a], [b]) => a.localeCompare(b));
     const all = sorted.map(([key, value]) => ({ key, value, ...targets[key] }));
