@@ -9,7 +9,7 @@ import type { Cache, Informer, KubernetesObject, ObjectKey } from '@cloudlet/run
 
 export interface Freshest<T extends KubernetesObject> {
   get(key: ObjectKey): T | undefined;
-  /** To be called with each answer of the API server to a write. */
+  /** To be called with each answer of the API server to a write, or to a read of its own. */
   wrote(object: T): T;
 }
 

@@ -18,6 +18,7 @@ import {
   createClient,
   createEventRecorder,
   createLeaderElection,
+  fencedClient,
   runManager,
   startHealthServer,
   watchProgress,
@@ -105,22 +106,7 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
     connections: flags.connections,
   });
   const metrics = createOperatorMetrics(registry);
-  const region = createRegion({ client, clock, logger, onLedgerWrite: metrics.ledgerWrite });
-  metrics.observe(region);
-  const identity = createRegionIdentity({
-    secrets: region.clients.secrets,
-    clock,
-    hosts: hostsOf(flags),
-    authority: flags.authority === 'given' ? 'given' : 'own',
-  });
   const name = hostname();
-  const endpoint = flags['otlp-endpoint'];
-  const telemetry = await openTelemetry({
-    ...{ endpoint, service: 'cloudlet-operator', instance: name, clock, logger, registry },
-  });
-  const controller = 'edge.cloudlet.dev/operator';
-  const recorder = createEventRecorder({ client, controller, instance: name, clock, logger });
-  const events = recorderWith(recorder, telemetry, clock);
   const election = createLeaderElection({
     client,
     namespace: namespaces.system,
@@ -130,6 +116,26 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
     logger,
     metrics: registry,
   });
+  const region = createRegion({
+    client: fencedClient(client, () => election.assertLeading()),
+    clock,
+    logger,
+    onLedgerWrite: metrics.ledgerWrite,
+  });
+  metrics.observe(region);
+  const identity = createRegionIdentity({
+    secrets: region.clients.secrets,
+    clock,
+    hosts: hostsOf(flags),
+    authority: flags.authority === 'given' ? 'given' : 'own',
+  });
+  const endpoint = flags['otlp-endpoint'];
+  const telemetry = await openTelemetry({
+    ...{ endpoint, service: 'cloudlet-operator', instance: name, clock, logger, registry },
+  });
+  const controller = 'edge.cloudlet.dev/operator';
+  const recorder = createEventRecorder({ client, controller, instance: name, clock, logger });
+  const events = recorderWith(recorder, telemetry, clock);
   const controllers = createControllers({
     region,
     identity,

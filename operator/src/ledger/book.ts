@@ -27,6 +27,8 @@ export interface Site {
 export interface LedgerBook {
   /** The newest state known. */
   view(cloudlet: string): CloudletLedgerSpec | undefined;
+  /** Reads a ledger from the API server itself; `view` then gives nothing older. */
+  refresh(cloudlet: string, signal: AbortSignal): Promise<void>;
   /** @throws ConflictError when others kept writing, and whatever `change` throws. */
   write<T>(site: Site, change: (ledger: CloudletLedgerSpec) => Change<T>): Promise<T>;
 }
@@ -127,9 +129,12 @@ export function createLedgerBook(options: LedgerBookOptions): LedgerBook {
           spec,
         });
 
-  const readLive = async (name: string): Promise<CloudletLedger | undefined> => {
+  const readLive = async (
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<CloudletLedger | undefined> => {
     try {
-      return await client.get(name);
+      return freshest.wrote(await client.get(name, undefined, signal ? { signal } : {}));
     } catch (error) {
       if (error instanceof NotFoundError) return undefined;
       throw error;
@@ -138,6 +143,9 @@ export function createLedgerBook(options: LedgerBookOptions): LedgerBook {
 
   return {
     view: (cloudlet) => freshest.get(cloudlet)?.spec,
+    async refresh(cloudlet, signal) {
+      await readLive(cloudlet, signal);
+    },
     write<T>(site: Site, change: (ledger: CloudletLedgerSpec) => Change<T>): Promise<T> {
       return new Promise<T>((resolve, reject) => {
         const request: Request = {

@@ -134,6 +134,31 @@ test('a leader that cannot renew for 10 seconds stops before anybody else may st
   assert.equal(b.election.isLeader, true);
 });
 
+/** The clock of a process that can be paused: no timer fires meanwhile, and time is found to have passed. */
+class PausedClock extends FakeClock {
+  pausedMs = 0;
+  override monotonic(): number {
+    return super.monotonic() + this.pausedMs;
+  }
+}
+
+test('a leader that wakes from a pause may not write, before it even knows that another leads', async () => {
+  const board = new LeaseBoard();
+  const clocks = { a: new PausedClock(), b: new FakeClock() };
+  const [a, b] = [candidate(board, clocks.a, 'a'), candidate(board, clocks.b, 'b')];
+  await clocks.a.advance(1_000);
+  await clocks.b.advance(1_000);
+  assert.doesNotThrow(() => a.election.assertLeading());
+  assert.throws(() => b.election.assertLeading(), ConflictError);
+  await clocks.b.advance(17_000);
+  assert.doesNotThrow(() => b.election.assertLeading());
+  clocks.a.pausedMs = 17_000;
+  assert.equal(a.election.isLeader, true);
+  assert.throws(() => a.election.assertLeading(), ConflictError);
+  await clocks.a.advance(3_000);
+  assert.match(a.log.join(), /LeadershipLost|no renewal/);
+});
+
 test('a failure of a few seconds costs no leadership', async () => {
   const [board, clock] = [new LeaseBoard(), new FakeClock()];
   const a = candidate(board, clock, 'a');

@@ -7,8 +7,8 @@
  * Lease is measured by our own monotonic clock from when we saw it change, so clocks need not agree; renewals go
  * on while `lead` drains, and the Lease is released only after it returned.
  *
- * Caveats: a process that is paused for long believes for a moment that it leads. What must not happen twice
- * needs a fence of its own (a replace with a resource version).
+ * Caveats: a process that is paused for long believes, when it wakes, that it leads. `assertLeading` knows better:
+ * ask it before each write (`fencedClient`). What was sent in the last moment needs a resource version besides.
  */
 import type { Registry } from 'prom-client';
 import {
@@ -48,6 +48,12 @@ export interface ElectionOptions {
 export interface LeaderElection {
   readonly isLeader: boolean;
   /**
+   * Passes while nobody else can lead: less than the renew deadline after a claim of ours went out that the API
+   * server took. Measured by the monotonic clock, so a pause of the process counts.
+   * @throws ConflictError otherwise
+   */
+  assertLeading(): void;
+  /**
    * Runs `lead` when it is our turn and resolves after it returned and the Lease is released. The signal of
    * `lead` aborts with the outer one, or when leadership is lost.
    * @throws TerminalError (`LeadershipLost`) without waiting for `lead`: the process must end.
@@ -65,8 +71,11 @@ class LeaseElection implements LeaderElection {
   readonly #logger: Logger;
   readonly #durationMs: number;
   readonly #retryMs: number;
+  readonly #renewDeadlineMs: number;
   readonly #show: (isLeader: boolean) => void;
   #isLeader = false;
+  /** When the last claim that went through was sent, by our clock. */
+  #claimedAt = -Infinity;
   /** The Lease as we saw it last, and when it last changed by our clock. */
   #seen: { readonly lease: Lease; readonly at: number } | undefined;
 
@@ -76,11 +85,18 @@ class LeaseElection implements LeaderElection {
     this.#logger = options.logger.with({ lease: `${options.namespace}/${options.name}` });
     this.#durationMs = options.leaseDurationMs ?? 15_000;
     this.#retryMs = options.retryPeriodMs ?? 2_000;
+    this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
     this.#show = options.metrics ? leaderMetric(options.metrics, options.name) : () => undefined;
   }
 
   get isLeader(): boolean {
     return this.#isLeader;
+  }
+
+  assertLeading(): void {
+    const ageMs = this.#options.clock.monotonic() - this.#claimedAt;
+    if (this.#isLeader && ageMs < this.#renewDeadlineMs) return;
+    throw new ConflictError('not written: another process may lead by now');
   }
 
   async run(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
@@ -123,19 +139,18 @@ class LeaseElection implements LeaderElection {
    * @throws TerminalError when somebody else has the Lease or no renewal went through in time.
    */
   async #renew(ended: AbortSignal): Promise<void> {
-    const { clock, identity, renewDeadlineMs = 10_000 } = this.#options;
-    let renewedAt = clock.monotonic();
+    const { clock, identity } = this.#options;
+    const deadline = (): number => this.#claimedAt + this.#renewDeadlineMs;
     while (!ended.aborted) {
       await clock.sleep(this.#retryMs, ended).catch(() => undefined);
       if (ended.aborted) return;
-      const leftMs = renewedAt + renewDeadlineMs - clock.monotonic();
-      const tried = clock.monotonic();
-      if (leftMs > 0 && (await this.#try(leftMs))) renewedAt = tried;
+      const leftMs = deadline() - clock.monotonic();
+      if (leftMs > 0) await this.#try(leftMs);
       const holder = this.#seen?.lease.spec?.holderIdentity;
       if (holder && holder !== identity)
         throw new TerminalError('LeadershipLost', `${holder} holds the Lease now`);
-      if (clock.monotonic() - renewedAt >= renewDeadlineMs)
-        throw new TerminalError('LeadershipLost', `no renewal for ${renewDeadlineMs} ms`);
+      if (clock.monotonic() >= deadline())
+        throw new TerminalError('LeadershipLost', `no renewal for ${this.#renewDeadlineMs} ms`);
     }
   }
 
@@ -160,15 +175,18 @@ class LeaseElection implements LeaderElection {
     const { clock, identity, namespace, name } = this.#options;
     const known = this.#isLeader ? this.#seen?.lease : undefined;
     const lease = known ?? (await this.#look(call));
+    const sentAt = clock.monotonic();
     if (!lease) {
       const metadata = { name, namespace };
       this.#see(await this.#leases.create({ metadata, spec: this.#claim(undefined) }, call));
+      this.#claimedAt = sentAt;
       return true;
     }
     const holder = lease.spec?.holderIdentity;
     const freeAt = (this.#seen?.at ?? 0) + durationOf(lease, this.#durationMs);
-    if (holder && holder !== identity && clock.monotonic() < freeAt) return false;
+    if (holder && holder !== identity && sentAt < freeAt) return false;
     this.#see(await this.#leases.replace({ ...lease, spec: this.#claim(lease) }, call));
+    this.#claimedAt = sentAt;
     return true;
   }
 

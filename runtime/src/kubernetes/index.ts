@@ -7,6 +7,7 @@ export { createController, type ControllerDependencies } from './controller.ts';
 export * from './core-types.ts';
 export * from './election.ts';
 export * from './events.ts';
+export * from './fence.ts';
 export * from './health.ts';
 export * from './lease.ts';
 export * from './manager.ts';

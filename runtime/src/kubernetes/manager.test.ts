@@ -36,8 +36,7 @@ function aProcess(parts: Partial<ManagerOptions> = {}): Fixture {
       note('controller drained');
     },
   };
-  const election: LeaderElection = {
-    isLeader: true,
+  const election: Pick<LeaderElection, 'run'> = {
     async run(signal, lead) {
       await lead(signal);
       note('lease released');
@@ -81,7 +80,7 @@ test('a process starts after its caches are full and ends in order', async () =>
 });
 
 test('a service runs without leadership', async () => {
-  const waiting: LeaderElection = { isLeader: false, run: (signal) => ended(signal) };
+  const waiting: Pick<LeaderElection, 'run'> = { run: (signal) => ended(signal) };
   let served = false;
   const services = [
     {
@@ -119,8 +118,7 @@ for (const [name, run] of [
 }
 
 test('a lost leadership ends the process without waiting for the controllers', async () => {
-  const lost: LeaderElection = {
-    isLeader: true,
+  const lost: Pick<LeaderElection, 'run'> = {
     run: async (_, lead) => {
       void lead(new AbortController().signal);
       throw new Error('LeadershipLost');

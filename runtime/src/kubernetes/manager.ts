@@ -26,7 +26,7 @@ export interface ManagerOptions {
   readonly controllers?: readonly Controller[];
   /** Need the caches only. */
   readonly services?: readonly Service[];
-  readonly election?: LeaderElection;
+  readonly election?: Pick<LeaderElection, 'run'>;
   /** Called last, in order: servers, recorders, the client. */
   readonly close?: readonly (() => Promise<void>)[];
   /** @default 30_000 */

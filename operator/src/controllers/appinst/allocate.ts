@@ -20,7 +20,7 @@ import { refusalsOf } from '../../placement/filters.ts';
 import type { Region } from '../../region.ts';
 import { timestamp } from '../../status.ts';
 import { type Decision, siteIdOf } from './desired.ts';
-import type { Holding, Observed, Problem } from './observe.ts';
+import { type Holding, type Observed, type Problem, rememberPlacement } from './observe.ts';
 import { deletesVolumes } from './remove.ts';
 
 export interface Allocation {
@@ -54,7 +54,7 @@ export async function allocate(
     return { ...present, refusal };
   }
   const { cloudlet } = decision.site;
-  remember(region, observed.id, cloudlet.metadata.name);
+  rememberPlacement(region, observed.id, cloudlet.metadata.name);
   for (const holding of observed.holdings)
     if (holding.entry && holding.site !== cloudlet.metadata.name)
       await leave(region, observed, holding);
@@ -84,11 +84,6 @@ async function enter(region: Region, decision: Placing): Promise<PlaceResult> {
       throw new ConflictError(`place ${request.namespace}/${request.name}: ${refusal.message}`);
     return place(ledger, request);
   });
-}
-
-function remember(region: Region, id: string, site: string): void {
-  const sites = region.placements.get(id) ?? new Set();
-  region.placements.set(id, sites.add(site));
 }
 
 async function leave(region: Region, observed: Observed, holding: Holding): Promise<void> {

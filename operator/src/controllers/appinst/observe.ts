@@ -138,6 +138,12 @@ export function holdingsOf(region: Region, id: string): readonly Holding[] {
     .sort((a, b) => (b.entry?.sequence ?? 0) - (a.entry?.sequence ?? 0));
 }
 
+/** Notes that the ledger of `site` may know the instance, before the watch tells. */
+export function rememberPlacement(region: Region, id: string, site: string): void {
+  const sites = region.placements.get(id) ?? new Set();
+  region.placements.set(id, sites.add(site));
+}
+
 function connectedSince(cloudlet: Cloudlet | undefined): number | undefined {
   if (!cloudlet || sightOf(cloudlet) !== 'Connected') return undefined;
   const at = conditionOf(cloudlet, 'Connected')?.lastTransitionTime;

@@ -8,12 +8,19 @@
  */
 import { annotations, type AppInst, finalizers, type LedgerTombstone } from '@cloudlet/crds';
 import { NotFoundError } from '@cloudlet/runtime/base';
-import { confirmRemoval, dropTombstone, floorOf, retire } from '../../ledger/entries.ts';
+import {
+  confirmRemoval,
+  dropTombstone,
+  entryOf,
+  floorOf,
+  retire,
+  tombstoneOf,
+} from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
 import type { Region } from '../../region.ts';
 import { timestamp } from '../../status.ts';
 import { sightOf } from './conditions.ts';
-import { type Holding, holdingsOf } from './observe.ts';
+import { type Holding, holdingsOf, rememberPlacement } from './observe.ts';
 
 export type RemovalProgress =
   { readonly kind: 'Gone' } | { readonly kind: 'Waiting'; readonly message: string };
@@ -26,7 +33,7 @@ export async function removeInstance(
 ): Promise<RemovalProgress> {
   const id = instanceIdOf(appInst);
   if (id === undefined || isForeignId(region, appInst, id)) return { kind: 'Gone' };
-  const holdings = holdingsOf(region, id);
+  const holdings = await findHoldings(region, appInst, id, signal);
   if (holdings.length === 0) return { kind: 'Gone' };
   const isAbandoned = annotations.abandon in (appInst.metadata.annotations ?? {});
   const isUnsent = await wasNeverSent(region, appInst, signal);
@@ -35,8 +42,8 @@ export async function removeInstance(
     const tombstone = await bury(region, appInst, holding, isAbandoned);
     if (!tombstone || isAbandoned) continue;
     if (isUnsent || cannotHaveIt(holding) || isConfirmed(appInst, holding.site, tombstone))
-      await forget(region, holding, id, tombstone, isUnsent || cannotHaveIt(holding));
-    else left.push(holding);
+      if (await forget(region, holding, id, tombstone, isUnsent || cannotHaveIt(holding))) continue;
+    left.push(holding);
   }
   return left.length === 0 ? { kind: 'Gone' } : { kind: 'Waiting', message: waitingMessage(left) };
 }
@@ -62,6 +69,34 @@ export async function releaseFinalizer(
     if (!(error instanceof NotFoundError)) throw error;
   }
   region.placements.delete(instanceIdOf(appInst) ?? '');
+}
+
+/**
+ * Where the cache has nothing, the ledgers of the sites that the object names are read themselves: another
+ * leader may have written a moment ago what the watch has not brought, and with the finalizer gone nobody would
+ * ever take it back.
+ */
+async function findHoldings(
+  region: Region,
+  appInst: AppInst,
+  id: string,
+  signal: AbortSignal,
+): Promise<readonly Holding[]> {
+  const known = holdingsOf(region, id);
+  if (known.length > 0) return known;
+  const { cloudletRef, clusterRef } = appInst.spec;
+  const namespace = clusterRef?.namespace ?? appInst.metadata.namespace ?? '';
+  const cluster = clusterRef && region.clusters.get(`${namespace}/${clusterRef.name}`);
+  const sites = [
+    appInst.status?.placement?.cloudlet,
+    cloudletRef?.name ?? cluster?.spec.cloudletRef.name,
+  ];
+  for (const site of new Set(sites)) {
+    if (site === undefined) continue;
+    await region.ledgers.refresh(site, signal);
+    rememberPlacement(region, id, site);
+  }
+  return holdingsOf(region, id);
 }
 
 /** An id that a ledger has under another object, which exists, is not this one's to remove. */
@@ -146,17 +181,20 @@ export function deletesVolumes(region: Region, appInst: AppInst): boolean {
   return revision ? revision.data.spec.volumes?.onDelete === 'Delete' : false;
 }
 
+/** Takes the tombstone off the ledger. True if nothing of the instance is left in it. */
 function forget(
   region: Region,
   { site, ledger }: Holding,
   id: string,
   tombstone: LedgerTombstone,
   unasked: boolean,
-): Promise<void> {
-  return region.ledgers.write({ name: site, id: ledger.cloudletId }, (current) => ({
-    ledger: unasked ? dropTombstone(current, id) : confirmRemoval(current, id, tombstone.sequence),
-    result: undefined,
-  }));
+): Promise<boolean> {
+  return region.ledgers.write({ name: site, id: ledger.cloudletId }, (current) => {
+    const next = unasked
+      ? dropTombstone(current, id)
+      : confirmRemoval(current, id, tombstone.sequence);
+    return { ledger: next, result: !entryOf(next, id) && !tombstoneOf(next, id) };
+  });
 }
 
 function waitingMessage(left: readonly Holding[]): string {
