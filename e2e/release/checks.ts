@@ -1,6 +1,8 @@
 /** What must be so before a release, each as a sentence when it is not. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { staleOf } from '@cloudlet/crds/generate';
+import { recordFiles, recordFolder } from '@cloudlet/crds/record';
 import { describeError, runCommand } from '@cloudlet/runtime/base';
 import { parse } from 'yaml';
 import { repositoryRoot } from '../testbed/index.ts';
@@ -11,8 +13,15 @@ export async function problemsOf(version: string): Promise<readonly string[]> {
     ...(await treeProblems(version)),
     ...versionProblems(version),
     ...changelogProblems(readFileSync(join(repositoryRoot, 'CHANGELOG.md'), 'utf8'), version),
+    ...(await recordProblems()),
     ...(await auditProblems()),
   ];
+}
+
+/** What later versions are held against is this one. */
+async function recordProblems(): Promise<readonly string[]> {
+  const stale = await staleOf({ files: recordFiles(), folder: recordFolder });
+  return stale.map((path) => `${path} is not what is released: npm run generate -- --record`);
 }
 
 async function treeProblems(version: string): Promise<readonly string[]> {

@@ -1,12 +1,14 @@
 /**
  * Writes what is generated from the schemas: `crds/manifests/*.yaml` and `docs/reference/api.md`.
- * With `--check` it writes nothing and fails, naming what is stale.
+ * With `--check` it writes nothing and fails, naming what is stale; with `--record`, which is for a release,
+ * it also writes down what is released.
  */
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { kinds } from '../kinds.ts';
 import { staleOf, writeGenerated } from './files.ts';
 import { manifestOf } from './manifest.ts';
+import { recordFiles, recordFolder } from './record.ts';
 import { referenceOf } from './reference.ts';
 
 /** Path in the repository to content. */
@@ -26,5 +28,8 @@ export function generatedFiles(): ReadonlyMap<string, string> {
 /** Paths whose content on disk is not what would be generated. */
 export const staleFiles = (): Promise<readonly string[]> => staleOf({ files: generatedFiles() });
 
-if (process.argv[1] === fileURLToPath(import.meta.url))
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await writeGenerated({ files: generatedFiles() });
+  if (process.argv.includes('--record'))
+    await writeGenerated({ files: recordFiles(), folder: recordFolder });
+}
