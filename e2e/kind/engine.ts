@@ -26,12 +26,16 @@ export interface Engine {
 }
 
 export async function openEngine(progress: Progress, signal: AbortSignal): Promise<Engine> {
+  const users = await usersEngine();
+  if (!users) return startEngine(progress, signal);
+  progress('nodes run on your Docker');
+  return users;
+}
+
+/** The user's own, if it answers. */
+export async function usersEngine(): Promise<Engine | undefined> {
   const users = engineOf({}, true, async () => undefined);
-  if (await answers(users)) {
-    progress('nodes run on your Docker');
-    return users;
-  }
-  return startEngine(progress, signal);
+  return (await answers(users)) ? users : undefined;
 }
 
 const answers = (engine: Engine): Promise<boolean> =>
@@ -40,7 +44,8 @@ const answers = (engine: Engine): Promise<boolean> =>
     () => false,
   );
 
-function engineOf(env: Engine['env'], isUsers: boolean, stop: () => Promise<void>): Engine {
+/** An engine that answers where `env` leads docker. */
+export function engineOf(env: Engine['env'], isUsers: boolean, stop: () => Promise<void>): Engine {
   const run = (args: readonly string[], options: CommandOptions = {}) =>
     runCommand('docker', args, { ...options, env: { ...options.env, ...env } });
   return {

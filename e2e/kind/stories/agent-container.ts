@@ -5,6 +5,7 @@
  * container goes when its owner lets go of it, and with the engine's cluster otherwise.
  */
 import { version } from '../../images/product.ts';
+import { testcontainersOn } from '../../testbed/containers/testcontainers.ts';
 import type { KindBed } from '../bed.ts';
 
 export interface AgentContainer extends AsyncDisposable {
@@ -14,13 +15,9 @@ export interface AgentContainer extends AsyncDisposable {
 
 /** Starts an agent with the driver `fake`, and waits until it has joined. */
 export async function startAgentContainer(bed: KindBed, join: string): Promise<AgentContainer> {
-  // Read by the library as it is loaded. Nothing is published; looked for, the host's address would be that of
-  // a bridge that the engine may not have.
-  Object.assign(process.env, bed.engineEnv, {
-    TESTCONTAINERS_RYUK_DISABLED: 'true',
-    TESTCONTAINERS_HOST_OVERRIDE: '127.0.0.1',
-  });
-  const { GenericContainer, Wait } = await import('testcontainers');
+  // Nothing is published; looked for, the host's address would be that of a bridge that the engine may not have.
+  const { engineEnv: env } = bed;
+  const { GenericContainer, Wait } = await testcontainersOn({ env, host: '127.0.0.1' });
   const args = ['--state-dir', '/var/lib/cloudlet-agent/state', '--driver', 'fake'];
   const joined = ['--join-file', '/etc/cloudlet-join', '--health-address', 'off'];
   const lines: string[] = [];
