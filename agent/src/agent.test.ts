@@ -223,6 +223,34 @@ test('a plan with an unknown feature is answered Unsupported and keeps what runs
   await life.stop();
 });
 
+test('a plan that only a newer agent can read is answered Unsupported and keeps what runs', async (t) => {
+  const clock = new FakeClock();
+  const folder = await aFolder(t);
+  const driver = createFakeDriver({ clock });
+  const life = await Life.start(folder, driver, clock);
+  await life.connect([aPlan()]);
+  await life.pass(2000);
+  const { changes } = driver.fake;
+  const { id, object } = aPlan();
+  for (const [head, words] of [
+    [{ id, object, sequence: 2, requires: ['ports', 'hologram'] }, /does not know hologram;/],
+    [{ id, object, sequence: 3 }, /does not know all that this plan asks for; .*Upgrade the agent/],
+  ] as const) {
+    await life.agent.unreadable({ ...head, requires: [...(head.requires ?? [])] });
+    await life.pass(60_000);
+    assert.equal(life.uplink.condition('Deployed'), 'False Unsupported');
+    assert.equal(life.uplink.condition('Healthy'), 'True Healthy');
+    const { site, conditions = [] } = life.uplink.latest()?.status ?? {};
+    assert.equal(site?.placement, head.sequence);
+    assert.match(conditions.find(({ type }) => type === 'Deployed')?.message ?? '', words);
+  }
+  assert.equal(driver.fake.changes, changes);
+  assert.equal(life.agent.have()[0]?.sequence, 1, 'it asks for the plan again on the next connect');
+  await life.agent.unreadable({ id, object, sequence: 1 });
+  assert.equal(life.uplink.condition('Deployed'), 'False Unsupported', 'an older one is dropped');
+  await life.stop();
+});
+
 test('a suspended instance is left as it is, whatever becomes of it', async (t) => {
   const clock = new FakeClock();
   const driver = createFakeDriver({ clock });

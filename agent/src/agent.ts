@@ -11,6 +11,7 @@ import type { Plan, Removal } from '@cloudlet/crds';
 import type { Driver } from '@cloudlet/drivers';
 import type {
   Have,
+  PlanHead,
   SessionRequest,
   TunnelClient,
   TunnelHandler,
@@ -38,6 +39,8 @@ export interface AgentOptions {
   readonly features: readonly string[];
   readonly random?: Random;
   readonly onCall?: LanesOptions['onCall'];
+  /** Writes to the state folder and takes it back. Absent: what cannot be written is found with what has to be. */
+  readonly probe?: () => Promise<void>;
 }
 
 /** The part of the tunnel that the agent calls. */
@@ -58,11 +61,13 @@ export class Agent implements TunnelHandler {
   readonly #reporter: Reporter;
   readonly #timings: Timings;
   #uplink: Uplink | undefined;
-  #isActive: boolean;
+  #isActive = false;
   /** Whether the plans in hand are all that the region wants. */
   #isComplete: boolean;
   /** Why the state folder could not be written, until it can be again. */
   #storeFailure: string | undefined;
+  /** The same, of the probe alone. */
+  #probeFailure: string | undefined;
   /** Changes of the desired state that could not be written yet, by instance. */
   readonly #unwritten = new Map<string, () => Promise<void>>();
   /** The region's clock minus the machine's, in milliseconds. */
@@ -74,7 +79,6 @@ export class Agent implements TunnelHandler {
     const { store, clock, logger, boot } = options;
     this.#options = options;
     this.#timings = new Timings(clock);
-    this.#isActive = store.site.value.active;
     this.#isComplete = store.desired.intact && store.site.value.complete;
     this.#reporter = new Reporter({
       boot,
@@ -105,7 +109,8 @@ export class Agent implements TunnelHandler {
   /** Runs until the signal aborts, then lets calls under way end. */
   async run(signal: AbortSignal): Promise<void> {
     this.#publish();
-    await Promise.all([this.#reconciler.run(signal), this.#keepTime(signal)]);
+    const beside = [this.#keepTime(signal), this.#watchFolder(signal)];
+    await Promise.all([this.#reconciler.run(signal), ...beside]);
     if (this.#isTimeKnown) await this.#saveTime();
   }
 
@@ -114,6 +119,18 @@ export class Agent implements TunnelHandler {
     while (!signal.aborted) {
       await this.#options.clock.sleep(keepTimeMs, signal).catch(() => undefined); // the loop sees the abort
       if (this.#isTimeKnown && !signal.aborted) this.#background('time', this.#saveTime());
+    }
+  }
+
+  /** A folder that cannot be written is told before a plan comes that needs it. */
+  async #watchFolder(signal: AbortSignal): Promise<void> {
+    const { clock, probe } = this.#options;
+    while (probe && !signal.aborted) {
+      const failure = await probe().then(() => undefined, describeError);
+      this.#probeFailure = failure;
+      this.#setStoreFailure(this.#unwritten.size > 0 ? this.#storeFailure : failure);
+      const againMs = failure === undefined ? keepTimeMs : rewriteMs;
+      await clock.sleep(againMs, signal).catch(() => undefined); // the loop sees the abort
     }
   }
 
@@ -181,6 +198,23 @@ export class Agent implements TunnelHandler {
       if (trace === undefined) this.#timings.drop(plan.id);
       else this.#timings.stored(plan.id, plan.sequence, receivedAt);
       this.#reconciler.planned(plan.id);
+    });
+  }
+
+  async unreadable(head: PlanHead): Promise<void> {
+    const { store, logger } = this.#options;
+    const { id, sequence } = head;
+    await this.#write(id, async () => {
+      const verdict = await store.desired.putUnreadable(head);
+      logger.warn('a plan came that only a newer agent can read', {
+        instance: id,
+        sequence,
+        verdict,
+      });
+      if (verdict === 'Stale') return this.#tellAgain(id);
+      this.#reconciler.trust();
+      this.#publish();
+      this.#reconciler.look(id);
     });
   }
 
@@ -321,12 +355,13 @@ export class Agent implements TunnelHandler {
     this.#unwritten.delete(id);
     try {
       await write();
+      this.#probeFailure = undefined;
     } catch (error) {
       if (this.#unwritten.size === 0) this.#options.clock.after(rewriteMs, () => this.#rewrite());
       this.#unwritten.set(id, write);
       this.#setStoreFailure(describeError(error));
     }
-    if (this.#unwritten.size === 0) this.#setStoreFailure(undefined);
+    if (this.#unwritten.size === 0) this.#setStoreFailure(this.#probeFailure);
   }
 
   #rewrite(): void {

@@ -140,6 +140,7 @@ const handler: TunnelHandler = {
   active: () => true,
   welcomed: () => undefined,
   plan: () => Promise.resolve(),
+  unreadable: () => Promise.resolve(),
   remove: () => Promise.resolve(),
   forget: () => Promise.resolve(),
   synced: () => undefined,

@@ -94,6 +94,7 @@ export async function playSite(options: PlayOptions): Promise<PlayedSite> {
         said.plans.push(plan);
         held.set(plan.id, { id: plan.id, sequence: plan.sequence, hash });
       },
+      unreadable: () => Promise.resolve(),
       async remove(removal) {
         said.removals.push(removal);
       },

@@ -32,6 +32,7 @@ import type {
   EnrollRequest,
   Have,
   InstanceReport,
+  PlanHead,
   SessionRequest,
   SiteReport,
 } from './wire.ts';
@@ -107,6 +108,7 @@ export class RecordingBackend implements HubBackend {
 /** The agent as the tunnel sees it. */
 export class RecordingHandler implements TunnelHandler {
   readonly plans = new Map<string, { plan: Plan; hash: string }>();
+  readonly unreadables: PlanHead[] = [];
   readonly removals: Removal[] = [];
   readonly forgotten: string[] = [];
   readonly synchronizations: (readonly string[])[] = [];
@@ -135,6 +137,9 @@ export class RecordingHandler implements TunnelHandler {
   async plan(plan: Plan, hash: string): Promise<void> {
     await this.onPlan(plan);
     this.plans.set(plan.id, { plan, hash });
+  }
+  async unreadable(head: PlanHead): Promise<void> {
+    this.unreadables.push(head);
   }
   async remove(removal: Removal): Promise<void> {
     this.removals.push(removal);

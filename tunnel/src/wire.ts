@@ -9,6 +9,8 @@
  *
  * Guarantees: every message is parsed by its schema; a line longer than `maxLineBytes` ends the connection
  * with a ProtocolError; unknown fields and unknown message types are ignored, so that a newer peer may speak.
+ * A plan with values that this build does not know is answered as unsupported, a report with such is dropped
+ * and told so: neither ends the connection.
  */
 import { z } from 'zod';
 import {
@@ -21,7 +23,11 @@ import {
   siteStatus,
 } from '@cloudlet/crds';
 
-/** Range of wire versions that this build speaks. */
+/**
+ * Range of wire versions that this build speaks. Agents and hubs are upgraded one after the other, in either
+ * order: the range holds what the minor version before spoke, and the one before gives way at the earliest
+ * in the minor version after that.
+ */
 export const wireVersions = { min: 1, max: 1 } as const;
 
 /** Plan features that this build's agents know; plans name what they need in `requires`. */
@@ -154,6 +160,10 @@ export const agentMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('left') }),
 ]);
 export type AgentMessage = z.infer<typeof agentMessage>;
+
+/** What is read of a plan whose rest only a newer agent knows: enough to say so of the right object. */
+export const planHead = plan.pick({ id: true, sequence: true, requires: true, object: true });
+export type PlanHead = z.infer<typeof planHead>;
 
 export const hubMessage = z.discriminatedUnion('t', [
   z.object({

@@ -9,8 +9,8 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { instanceId, plan, type Plan, removal, type Removal } from '@cloudlet/crds';
-import type { Have } from '@cloudlet/tunnel/agent';
-import type { Logger } from '@cloudlet/runtime/base';
+import type { Have, PlanHead } from '@cloudlet/tunnel/agent';
+import { canonicalJson, type Logger } from '@cloudlet/runtime/base';
 import { type Disk, systemDisk } from './disk.ts';
 import { Documents } from './documents.ts';
 import { Serial } from './serial.ts';
@@ -34,6 +34,11 @@ const instanceRecord = z.object({
     .optional(),
   /** The region does not know the instance: it keeps running and nothing is done to it. */
   orphan: z.boolean().optional(),
+  /**
+   * It took the place of another plan of the same sequence, as a restored region may give it, and was not carried
+   * out yet: what is there is the other one's.
+   */
+  displaces: z.boolean().optional(),
   /** Which revision a sequence was of, for the last few. */
   revisions: z.array(z.object({ sequence: z.int(), revision: z.string() })).max(8),
 });
@@ -104,25 +109,41 @@ export class DesiredStore {
     return this.#serial.run(wanted.id, async () => {
       const before = this.#records.get(wanted.id);
       if (before && isStale(before, wanted)) return 'Stale';
-      const unknown = (wanted.requires ?? []).filter(
-        (feature) => !this.#options.features.includes(feature),
-      );
+      const unknown = this.#unknownTo(wanted);
       if (unknown.length > 0) await this.#put(this.#refused(before, wanted, unknown));
       else await this.#put(this.#accepted(before, wanted, hash));
       return unknown.length > 0 ? 'Refused' : 'Accepted';
     });
   }
 
+  /** A plan with values that only a newer agent knows, whether or not it names the feature. */
+  putUnreadable(head: PlanHead): Promise<PlanVerdict> {
+    return this.#serial.run(head.id, async () => {
+      const before = this.#records.get(head.id);
+      if (before && isStale(before, head)) return 'Stale';
+      const unknown = this.#unknownTo(head);
+      const features = unknown.length > 0 ? unknown : ['all that this plan asks for'];
+      await this.#put(this.#refused(before, head, features));
+      return 'Refused';
+    });
+  }
+
+  #unknownTo({ requires = [] }: PlanHead): readonly string[] {
+    return requires.filter((feature) => !this.#options.features.includes(feature));
+  }
+
   #accepted(before: InstanceRecord | undefined, wanted: Plan, hash: string): InstanceRecord {
     const { sequence, app } = wanted;
     const others = before?.revisions.filter((known) => known.sequence !== sequence) ?? [];
     const revisions = [...others, { sequence, revision: app.revision }].slice(-8);
-    return { id: wanted.id, agent: this.#options.agentVersion, hash, plan: wanted, revisions };
+    const agent = this.#options.agentVersion;
+    const displaces = displacesOf(before, wanted);
+    return { id: wanted.id, agent, hash, plan: wanted, ...displaces, revisions };
   }
 
   #refused(
     before: InstanceRecord | undefined,
-    wanted: Plan,
+    wanted: PlanHead,
     features: readonly string[],
   ): InstanceRecord {
     const { id, sequence, object } = wanted;
@@ -159,6 +180,16 @@ export class DesiredStore {
     });
   }
 
+  /** Notes that the plan was carried out, unless another came in between. */
+  markCarriedOut(id: string, carriedOut: Plan): Promise<void> {
+    return this.#serial.run(id, async () => {
+      const record = this.#records.get(id);
+      if (!record?.displaces || record.plan !== carriedOut) return;
+      const { displaces: _, ...rest } = record;
+      await this.#put(rest);
+    });
+  }
+
   markOrphan(id: string, orphan: boolean): Promise<void> {
     return this.#serial.run(id, async () => {
       const record = this.#records.get(id);
@@ -191,7 +222,17 @@ export class DesiredStore {
 export const sequenceOf = (record: InstanceRecord): number =>
   record.removal?.sequence ?? record.plan?.sequence ?? 0;
 
-function isStale(before: InstanceRecord, wanted: Plan): boolean {
+/** Two plans of one sequence are one where they say the same, whatever hash they travelled under. */
+function displacesOf(
+  before: InstanceRecord | undefined,
+  wanted: Plan,
+): Pick<InstanceRecord, 'displaces'> {
+  if (before?.plan?.sequence !== wanted.sequence) return {};
+  const isOther = canonicalJson(before.plan) !== canonicalJson(wanted);
+  return isOther || before.displaces ? { displaces: true } : {};
+}
+
+function isStale(before: InstanceRecord, wanted: Pick<Plan, 'sequence'>): boolean {
   const known = sequenceOf(before);
   return before.removal ? wanted.sequence <= known : wanted.sequence < known;
 }

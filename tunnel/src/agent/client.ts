@@ -58,6 +58,8 @@ export interface TunnelClientOptions {
   readonly boot?: string;
   /** Plan features of this build. @default planFeatures */
   readonly features?: readonly string[];
+  /** Wire versions of this build. @default wireVersions */
+  readonly wireVersions?: { readonly min: number; readonly max: number };
   readonly clock?: Clock;
   readonly logger: Logger;
   readonly random?: Random;
@@ -242,7 +244,7 @@ class Client implements TunnelClient {
       random: this.#random,
       hello: {
         t: 'hello',
-        versions: wireVersions,
+        versions: this.#options.wireVersions ?? wireVersions,
         boot: this.#boot,
         member: this.#options.member,
         agentVersion: this.#options.agentVersion,
@@ -277,7 +279,10 @@ class Client implements TunnelClient {
       ending.kind === 'Refused'
         ? `${ending.refusal.reason}: ${ending.refusal.message}`
         : ending.reason;
-    this.#logger.info('disconnected', { kind: ending.kind, reason });
+    // What is refused for good waits for a person, who finds the reason and the remedy here.
+    const isStuck =
+      ending.kind === 'Refused' && refusalPolicy(ending.refusal.reason).pace === 'slow';
+    this.#logger.log(isStuck ? 'warn' : 'info', 'disconnected', { kind: ending.kind, reason });
     if (this.#isWelcome) this.#options.handler.disconnected(reason);
     this.#isWelcome = false;
   }

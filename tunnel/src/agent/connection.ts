@@ -27,6 +27,7 @@ import { formatLine, parseMessage, readLines } from '../lines.ts';
 import {
   hubMessage,
   limits,
+  planHead,
   timing,
   type AgentMessage,
   type HubMessage,
@@ -150,6 +151,7 @@ export class AgentConnection {
       for await (const { value } of readLines(this.#control, limits.maxLineBytes)) {
         const message = this.#parse(value);
         if (message) await this.#received(message);
+        else await this.#unreadable(value);
         if (this.#closed.signal.aborted) return;
       }
       this.#lost('the hub ended the control stream');
@@ -167,6 +169,14 @@ export class AgentConnection {
       this.#options.logger.error('message of the hub not understood', { error });
       return undefined;
     }
+  }
+
+  /** A plan whose rest this build cannot read is an instance that the region has to hear of. */
+  async #unreadable(value: unknown): Promise<void> {
+    const { handler, serially } = this.#options;
+    const { t, plan } = value as { readonly t?: unknown; readonly plan?: unknown };
+    const head = t === 'plan' && this.#isWelcome ? planHead.safeParse(plan) : undefined;
+    if (head?.success && !this.#isRetired) await serially(() => handler.unreadable(head.data));
   }
 
   async #received(message: HubMessage): Promise<void> {

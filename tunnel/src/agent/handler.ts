@@ -1,7 +1,14 @@
 /** What the agent end of the tunnel asks of the agent: where messages go and what it has. */
 import type { Duplex } from 'node:stream';
 import type { Plan, Removal } from '@cloudlet/crds';
-import type { Have, InstanceReport, SessionRequest, SiteReport, SiteSpan } from '../wire.ts';
+import type {
+  Have,
+  InstanceReport,
+  PlanHead,
+  SessionRequest,
+  SiteReport,
+  SiteSpan,
+} from '../wire.ts';
 
 export interface WelcomeInfo {
   readonly hub: string;
@@ -19,6 +26,8 @@ export interface TunnelHandler {
   welcomed(info: WelcomeInfo): void;
   /** With a traceparent where the region asks what the site spends its time on. */
   plan(plan: Plan, hash: string, trace?: string): Promise<void>;
+  /** A plan came that only a newer agent can read: what runs is kept, and the region is told. */
+  unreadable(head: PlanHead): Promise<void>;
   remove(removal: Removal): Promise<void>;
   forget(id: string): Promise<void>;
   synced(orphans: readonly string[]): void;

@@ -204,8 +204,7 @@ export class Connection {
     const { backend, clock, hubName } = this.#context;
     const version = Math.min(message.versions.max, wireVersions.max);
     if (version < Math.max(message.versions.min, wireVersions.min)) {
-      const spoken = `the hub speaks versions ${wireVersions.min} to ${wireVersions.max}`;
-      this.#refuse(stream, refusals.VersionMismatch, spoken);
+      this.#refuse(stream, refusals.VersionMismatch, mismatchOf(message));
       return false;
     }
     const admission = await this.#ask();
@@ -257,4 +256,14 @@ export class Connection {
     await answerEnrollment(stream, { remoteAddress, certificate: this.identity }, context);
     this.#renewing = false;
   }
+}
+
+/** Who is to be upgraded, since no version is common to both. */
+function mismatchOf({ agentVersion, versions }: Extract<AgentMessage, { t: 'hello' }>): string {
+  const isOlder = versions.max < wireVersions.min;
+  const remedy = isOlder ? 'upgrade the agent' : 'upgrade the region before its agents';
+  return (
+    `agent ${agentVersion} speaks wire versions ${versions.min} to ${versions.max}, ` +
+    `this hub ${wireVersions.min} to ${wireVersions.max}: ${remedy}`
+  );
 }
