@@ -11,6 +11,7 @@ import { runCommand } from '@cloudlet/runtime/base';
 import { type Collector, startCollector, until } from '../testbed/index.ts';
 import { accountKubeconfig } from '../testbed/region/install.ts';
 import { type CliWorld, openCliWorld, shopFile } from './cli-world.ts';
+import { scriptedPodUnavailable, startScriptedPod } from './scripted-pod.ts';
 
 let world: CliWorld;
 let collector: Collector;
@@ -226,6 +227,68 @@ test('events and sessions reach the collector, and no argument of a program', as
 
 const canary = 'canary-7d20b1-do-not-show';
 
+const noPod = scriptedPodUnavailable() ?? false;
+
+test(
+  'a support bundle holds logs and metrics of pods, without secrets',
+  { skip: noPod },
+  async () => {
+    const said = (what: string): string => `{"level":"info","message":"${what}"}\n`;
+    await using _pod = await startScriptedPod({
+      controlPlane: world.controlPlane,
+      ...{ dir: join(world.dir, 'region'), name: 'cloudlet-access-0', restarts: 1 },
+      log: `${said('started again')}{"authorization":"Bearer ${canary}"}\n`,
+      previousLog: said('the end'),
+      metrics: 'edge_access_sessions 3\n',
+    });
+    const texts = await bundleTexts('pods');
+    assert.match(texts.get('cloudlet-access-0.log') ?? '', /started again/);
+    assert.equal(texts.get('cloudlet-access-0.previous.log'), said('the end'));
+    assert.equal(texts.get('cloudlet-access-0.txt'), 'edge_access_sessions 3\n');
+    assert.doesNotMatch(texts.get('not-read.txt') ?? '', /cloudlet-access-0/);
+    for (const [name, text] of texts) assert.ok(!text.includes(canary), `${name} holds a secret`);
+  },
+);
+
+test(
+  'a pod that does not answer is named in the bundle, and fails nothing',
+  { skip: noPod },
+  async () => {
+    await using _pod = await startScriptedPod({
+      controlPlane: world.controlPlane,
+      ...{ dir: join(world.dir, 'region'), name: 'cloudlet-hub-0', restarts: 0 },
+      ...{ log: '', previousLog: '', metrics: '' },
+    });
+    const { kubectl } = world.controlPlane;
+    const nowhere = JSON.stringify({
+      status: { daemonEndpoints: { kubeletEndpoint: { Port: 1 } } },
+    });
+    const patch = ['patch', 'node', 'cloudlet-hub-0', '--subresource=status', '--type=merge'];
+    await kubectl([...patch, '-p', nowhere]);
+    const texts = await bundleTexts('no-pod');
+    assert.match(texts.get('not-read.txt') ?? '', /^log of cloudlet-hub-0: /m);
+    assert.doesNotMatch(texts.get('not-read.txt') ?? '', /previous/);
+    assert.ok(texts.has('doctor.txt'));
+  },
+);
+
+/** Makes a bundle and unpacks it. @returns its files by their names. */
+async function bundleTexts(name: string): Promise<ReadonlyMap<string, string>> {
+  const archive = join(dir, `${name}.tar.gz`);
+  const made = await world.cloudlet(['support-bundle', '-o', archive]);
+  assert.equal(made.code, 0, made.stderr);
+  assert.equal((await stat(archive)).mode & 0o777, 0o600);
+  const out = join(dir, name);
+  await mkdir(out);
+  await runCommand('tar', ['-xzf', archive, '-C', out]);
+  const entries = await readdir(out, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const texts = files.map(
+    async (file) => [file.name, await readFile(join(file.parentPath, file.name), 'utf8')] as const,
+  );
+  return new Map(await Promise.all(texts));
+}
+
 test('a support bundle holds what a helper needs and no secret', async () => {
   const { kubectl } = world.controlPlane;
   const app = {
@@ -244,19 +307,7 @@ test('a support bundle holds what a helper needs and no secret', async () => {
   await world.apply('AppInst', { name: 'secretive', annotations: { note: canary } }, spec);
   const { stdout: joined } = await world.cloudlet(['join', 'south']);
   const { token } = JSON.parse(joined) as { token: string };
-  const archive = join(dir, 'bundle.tar.gz');
-  const made = await world.cloudlet(['support-bundle', '-o', archive]);
-  assert.equal(made.code, 0, made.stderr);
-  assert.equal((await stat(archive)).mode & 0o777, 0o600);
-  const out = join(dir, 'bundle');
-  await mkdir(out);
-  await runCommand('tar', ['-xzf', archive, '-C', out]);
-  const files = (await readdir(out, { recursive: true, withFileTypes: true })).filter((entry) =>
-    entry.isFile(),
-  );
-  const texts = new Map<string, string>();
-  for (const { name, parentPath } of files)
-    texts.set(name, await readFile(join(parentPath, name), 'utf8'));
+  const texts = await bundleTexts('bundle');
   for (const name of ['doctor.txt', 'AppInst.json', 'events.json', 'leases.json', 'not-read.txt'])
     assert.ok(texts.has(name), `${name} of ${[...texts.keys()].join(', ')}`);
   assert.match(texts.get('App.json') ?? '', /"name": "secretive"/);
@@ -271,6 +322,6 @@ test('a support bundle holds what a helper needs and no secret', async () => {
   const audited = await readFile(world.controlPlane.auditLog ?? '', 'utf8');
   for (const secret of [Buffer.from(canary).toString('base64'), token, joined.trim()])
     assert.ok(!audited.includes(secret), 'the audit log holds the body of a Secret');
-  const again = await world.cloudlet(['support-bundle', '-o', archive]);
+  const again = await world.cloudlet(['support-bundle', '-o', join(dir, 'bundle.tar.gz')]);
   assert.deepEqual([again.code, again.stderr.includes('cannot write')], [1, true]);
 });

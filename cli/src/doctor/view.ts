@@ -46,6 +46,11 @@ export interface ApiService extends KubernetesObject {
 }
 
 export interface Pod extends KubernetesObject {
+  readonly spec?: {
+    readonly containers: readonly {
+      readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
+    }[];
+  };
   readonly status?: {
     readonly phase?: string;
     readonly conditions?: readonly StatusCondition[];

@@ -9,7 +9,7 @@ import { describeError } from '@cloudlet/runtime/base';
 import { coreTypes, type KubernetesClient, type ResourceType } from '@cloudlet/runtime/kubernetes';
 import { examineRegion } from '../doctor/examine.ts';
 import { diagnosisJson, diagnosisText } from '../doctor/text.ts';
-import type { RegionView } from '../doctor/view.ts';
+import type { Pod, RegionView } from '../doctor/view.ts';
 import { isOurs, listEvents } from '../events.ts';
 import { redacted, scrubbed } from './redact.ts';
 
@@ -92,22 +92,23 @@ class Collector {
     const { client, view, signal } = this.#options;
     if (!view.pods) return;
     this.#json('pods.json', view.pods);
-    for (const { metadata } of view.pods) {
-      const path = `/api/v1/namespaces/${namespaces.system}/pods/${encodeURIComponent(metadata.name)}`;
+    for (const pod of view.pods) {
+      const { name } = pod.metadata;
+      const path = `/api/v1/namespaces/${namespaces.system}/pods/${encodeURIComponent(name)}`;
       const query = `tailLines=${logLines}&limitBytes=${mostBytes}`;
-      for (const previous of [false, true])
-        await this.#try(`log of ${metadata.name}${previous ? ', previous' : ''}`, async () => {
+      const hasRestarted = pod.status?.containerStatuses?.some((each) => each.restartCount > 0);
+      for (const previous of hasRestarted ? [false, true] : [false])
+        await this.#try(`log of ${name}${previous ? ', previous' : ''}`, async () => {
           const log = await client.request('GET', `${path}/log?${query}&previous=${previous}`, {
             signal,
           });
-          this.#text(`logs/${metadata.name}${previous ? '.previous' : ''}.log`, textOf(log));
+          this.#text(`logs/${name}${previous ? '.previous' : ''}.log`, textOf(log));
         });
-      await this.#try(`metrics of ${metadata.name}`, async () => {
-        const proxied = `${path.replace(/\/([^/]+)$/, '/$1:8080')}/proxy/metrics`;
-        this.#text(
-          `metrics/${metadata.name}.txt`,
-          textOf(await client.request('GET', proxied, { signal })),
-        );
+      const port = metricsPortOf(pod);
+      if (port === undefined) continue;
+      await this.#try(`metrics of ${name}`, async () => {
+        const metrics = await client.request('GET', `${path}:${port}/proxy/metrics`, { signal });
+        this.#text(`metrics/${name}.txt`, textOf(metrics));
       });
     }
   }
@@ -145,6 +146,11 @@ class Collector {
     this.#files.push({ path, text: cut });
   }
 }
+
+/** By the name that the chart gives it: the parts of a region have different ones. */
+const metricsPortOf = ({ spec }: Pod): number | undefined =>
+  spec?.containers.flatMap(({ ports = [] }) => ports).find(({ name }) => name === 'metrics')
+    ?.containerPort;
 
 const textOf = (answer: unknown): string =>
   typeof answer === 'string' ? answer : JSON.stringify(answer);
