@@ -18,9 +18,7 @@ export { enroll, enrollOnce, renewalTime, type EnrollOptions } from './agent/enr
 export {
   attachSession,
   failSession,
-  maxFrameBytes,
   serveSession,
-  sessionChannels,
   type SessionExit,
   type TunnelSession,
 } from './session-frame.ts';

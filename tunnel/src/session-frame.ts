@@ -1,39 +1,24 @@
 /**
- * Frames of a session's stream, and both of its ends.
+ * Both ends of a session's stream.
  *
- * A frame is a byte for the channel, four bytes for the length (big-endian), and as many bytes. Input flows
- * to the site, output and the exit flow back; the exit is the last frame.
+ * Input flows to the site, output and the exit flow back; the exit is the last frame.
  *
- * Guarantees: nothing is held but what the streams' own marks allow, so a reader that stalls holds the
- * window of its stream and some 100 KiB, and delays no other session; data passes on as it arrives, whole
- * frame or not; a frame that the protocol does not know, or that is too long, ends its session alone.
+ * Guarantees: a reader that stalls holds the window of its stream and some 100 KiB, and delays no other
+ * session; what the protocol forbids ends its session alone.
  */
-import { PassThrough, Writable, type Duplex, type Readable } from 'node:stream';
+import { Readable, Writable, type Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { z } from 'zod';
 import { describeError, ProtocolError } from '@cloudlet/runtime/base';
-
-export const sessionChannels = {
-  stdin: 0,
-  stdout: 1,
-  stderr: 2,
-  resize: 3,
-  exit: 4,
-  stdinEnd: 5,
-} as const;
-type Channel = (typeof sessionChannels)[keyof typeof sessionChannels];
-
-const headerBytes = 5;
-/** Longest data frame; a longer chunk is cut. */
-export const maxFrameBytes = 64 * 1024;
-/**
- * Written but not yet taken by the stream, whose own mark of 16 KiB lets one frame under way at a time and
- * leaves the line idle in between.
- */
-const heldBytes = 4 * maxFrameBytes;
-const frameWritten = Symbol('frameWritten');
-/** Longest frame of the other kinds. */
-const maxControlBytes = 4096;
+import {
+  type Channel,
+  drained,
+  maxControlBytes,
+  maxFrameBytes,
+  readFrames,
+  sessionChannels,
+  writeFrames,
+} from './frames.ts';
 
 const resizeSchema = z.object({
   columns: z.int().min(0).max(65_535),
@@ -89,8 +74,8 @@ export function failSession(stream: Duplex, reason: string): Promise<void> {
 
 /** The region's end: the session at the other side of `stream`. Output that nobody reads stops it. */
 export function attachSession(stream: Duplex): Required<TunnelSession> {
-  const stdout = new PassThrough();
-  const stderr = new PassThrough();
+  const stdout = new Output();
+  const stderr = new Output();
   const stdin = new Writable({
     highWaterMark: maxFrameBytes,
     write(chunk: Buffer, _encoding, done) {
@@ -105,8 +90,8 @@ export function attachSession(stream: Duplex): Required<TunnelSession> {
   stdout.once('close', close);
   stream.on('error', () => stream.destroy());
   const exit = readOutput(stream, stdout, stderr).then((reached) => {
-    stdout.end();
-    stderr.end();
+    stdout.finish();
+    stderr.finish();
     stdin.destroy();
     return reached;
   });
@@ -117,34 +102,34 @@ export function attachSession(stream: Duplex): Required<TunnelSession> {
   };
 }
 
-async function readInput(stream: Duplex, session: TunnelSession): Promise<void> {
+function readInput(stream: Duplex, session: TunnelSession): Promise<void> {
   const { stdin } = session;
   stdin?.on('error', () => undefined); // the program closed its input: its exit tells
-  for await (const { channel, data } of readFrames(stream)) {
+  return readFrames(stream, (channel, data) => {
     if (channel === sessionChannels.stdin) {
-      if (stdin?.writable && !stdin.write(data)) await drained(stdin);
+      if (stdin?.writable && !stdin.write(data)) return drained(stdin);
     } else if (channel === sessionChannels.stdinEnd) stdin?.end();
     else if (channel === sessionChannels.resize) {
       const { columns, rows } = parse(resizeSchema, data);
-      await session.resize(columns, rows).catch(() => undefined); // a program that just ended has no size
+      return session.resize(columns, rows).catch(() => undefined); // a program that just ended has no size
     } else throw new ProtocolError(`channel ${channel} does not flow to the site`);
-  }
+    return undefined;
+  });
 }
 
-async function readOutput(
-  stream: Duplex,
-  stdout: PassThrough,
-  stderr: PassThrough,
-): Promise<SessionExit> {
+async function readOutput(stream: Duplex, stdout: Output, stderr: Output): Promise<SessionExit> {
+  let exit: SessionExit | undefined;
   try {
-    for await (const { channel, data } of readFrames(stream)) {
-      if (channel === sessionChannels.exit) return parse(exitSchema, data);
+    await readFrames(stream, (channel, data) => {
+      if (channel === sessionChannels.exit) {
+        exit = parse(exitSchema, data);
+        return 'enough';
+      }
       if (channel !== sessionChannels.stdout && channel !== sessionChannels.stderr)
         throw new ProtocolError(`channel ${channel} does not flow from the site`);
-      const output = channel === sessionChannels.stdout ? stdout : stderr;
-      if (output.writable && !output.write(data)) await drained(output);
-    }
-    return { reason: 'the connection to the site was lost' };
+      return (channel === sessionChannels.stdout ? stdout : stderr).give(data);
+    });
+    return exit ?? { reason: 'the connection to the site was lost' };
   } catch (error) {
     return { reason: describeError(error) };
   } finally {
@@ -152,71 +137,34 @@ async function readOutput(
   }
 }
 
-interface Part {
-  readonly channel: Channel;
-  readonly data: Buffer;
-}
+/** What came out at the site. Plainer than a PassThrough, which costs as much as the frames. */
+class Output extends Readable {
+  #wanted: (() => void) | undefined;
 
-/** Data frames in parts as they arrive, others whole. @throws ProtocolError on what is no frame. */
-async function* readFrames(stream: Duplex): AsyncGenerator<Part> {
-  let held: Buffer = Buffer.alloc(0);
-  let channel: Channel | undefined;
-  let left = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    held = held.length > 0 ? Buffer.concat([held, chunk]) : chunk;
-    for (;;) {
-      if (channel === undefined) {
-        if (held.length < headerBytes) break;
-        channel = checkedChannel(held);
-        left = held.readUInt32BE(1);
-        held = held.subarray(headerBytes);
-      }
-      const isWhole = held.length >= left;
-      if (!isWhole && (!isData(channel) || held.length === 0)) break;
-      const data = held.subarray(0, Math.min(left, held.length));
-      held = held.subarray(data.length);
-      left -= data.length;
-      yield { channel, data };
-      if (isWhole) channel = undefined;
-      else break;
-    }
+  /** A promise where the reader has enough for now. */
+  give(data: Buffer): Promise<void> | undefined {
+    if (this.destroyed || this.push(data)) return undefined;
+    return new Promise((resolve) => (this.#wanted = resolve));
   }
-}
 
-function checkedChannel(header: Buffer): Channel {
-  const channel = header.readUInt8(0);
-  const known = Object.values(sessionChannels).find((value) => value === channel);
-  if (known === undefined) throw new ProtocolError(`a frame of unknown channel ${channel}`);
-  const most = isData(known) ? maxFrameBytes : maxControlBytes;
-  const bytes = header.readUInt32BE(1);
-  if (bytes > most) throw new ProtocolError(`a frame of ${bytes} bytes is longer than ${most}`);
-  return known;
-}
+  finish(): void {
+    if (!this.destroyed) this.push(null);
+  }
 
-function isData(channel: Channel): boolean {
-  return channel <= sessionChannels.stderr;
+  override _read(): void {
+    this.#wanted?.();
+    this.#wanted = undefined;
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this._read();
+    done(error);
+  }
 }
 
 async function pump(source: Readable, stream: Duplex, channel: Channel): Promise<void> {
   for await (const chunk of source as AsyncIterable<Buffer | string>)
     await writeFrames(stream, channel, Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk));
-}
-
-/** Resolves when the stream takes more. */
-async function writeFrames(stream: Duplex, channel: Channel, data: Buffer): Promise<void> {
-  for (let start = 0; start === 0 || start < data.length; start += maxFrameBytes) {
-    if (!stream.writable) throw new ProtocolError('the session is closed');
-    const part = data.subarray(start, start + maxFrameBytes);
-    const header = Buffer.allocUnsafe(headerBytes);
-    header.writeUInt8(channel, 0);
-    header.writeUInt32BE(part.length, 1);
-    stream.cork();
-    stream.write(header);
-    stream.write(part, () => stream.emit(frameWritten));
-    process.nextTick(() => stream.uncork());
-    while (stream.writableLength > heldBytes && !stream.destroyed)
-      await either(stream, frameWritten, 'close');
-  }
 }
 
 async function sendExit(stream: Duplex, exit: SessionExit): Promise<void> {
@@ -227,24 +175,6 @@ async function sendExit(stream: Duplex, exit: SessionExit): Promise<void> {
   } catch {
     stream.destroy(); // nobody is there to hear it
   }
-}
-
-/** Resolves when the stream takes more, or is closed. */
-async function drained(stream: Writable): Promise<void> {
-  if (!stream.destroyed && stream.writableNeedDrain) await either(stream, 'drain', 'close');
-}
-
-/** By plain listeners: `once` of two events makes an error for the one that does not come, at each chunk. */
-function either(stream: Writable, one: string | symbol, other: string): Promise<void> {
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      stream.off(one, settle);
-      stream.off(other, settle);
-      resolve();
-    };
-    stream.on(one, settle);
-    stream.on(other, settle);
-  });
 }
 
 function json(value: unknown): Buffer {
