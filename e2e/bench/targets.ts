@@ -29,6 +29,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'start.warm.seconds': { target: '<= 60', unit: 's' },
   'start.cold.seconds': { target: '<= 900', unit: 's' },
   'helm.installToReady.seconds': { target: '<= 30', unit: 's' },
+  'upgrade.siteOffline.max.seconds': { target: '<= 30', unit: 's' },
   'agent.rss.idle': {
     target: '<= 72',
     peer: '60 to 80 (KubeEdge edgecore), 270 (k3s agent)',

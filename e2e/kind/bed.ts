@@ -61,6 +61,8 @@ export interface KindBedOptions {
   readonly signal: AbortSignal;
   /** Gets what has to be undone, in the order in which it was done. */
   readonly cleanup: AsyncDisposableStack;
+  /** Does something to the cluster before its node gets the product's images. */
+  readonly prepare?: (cluster: Cluster, engine: Engine) => Promise<void>;
 }
 
 /** Brings all of it up. @returns the file for `openKindBed`. */
@@ -85,6 +87,7 @@ export async function startKindBed(options: KindBedOptions): Promise<string> {
     ports: { [nodePorts.agents]: agents, [nodePorts.enroll]: enroll },
   });
   cleanup.defer(() => cluster.remove());
+  await options.prepare?.(cluster, engine);
   const agentImage = await spreadImages({ cluster, engine, phones, dir, progress });
   const told: Told = {
     ...{ host: phones.hostIp, ports: { agents, enroll }, agentImage, dir },

@@ -45,6 +45,8 @@ export interface Cluster {
   readonly kubectl: Kubectl;
   /** Gives an image archive to the node. */
   load(archive: string): Promise<void>;
+  /** Gives an image of the node another name. */
+  tag(image: string, name: string): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -70,9 +72,13 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
     const kubectl = kubectlOf(kubectlPath, kubeconfig);
     await kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=5s']);
     const load = ['load', 'image-archive'];
+    const ctr = ['exec', `${clusterName}-control-plane`, 'ctr', '--namespace', 'k8s.io'];
+    const full = (name: string): string => `docker.io/library/${name}`;
     return {
       ...{ kubeconfig, kubectlPath, kubectl, remove },
       load: async (archive) => void (await run([...load, archive], 300_000)),
+      tag: async (name, other) =>
+        void (await engine.docker([...ctr, 'images', 'tag', '--force', full(name), full(other)])),
     };
   } catch (cause) {
     const logs = stateDir('kind', 'logs');

@@ -12,20 +12,35 @@ export const deployments = ['operator', 'hub', 'access'].map(
 
 type Region = Pick<KindBed, 'helm' | 'controlPlane' | 'host' | 'ports'>;
 
+/** A version of the region. */
+export interface Version {
+  /** Folder of its chart. */
+  readonly chart: string;
+  /** Tag of its image. @default the chart's version */
+  readonly tag?: string;
+}
+
+/** What the repository holds. */
+const present: Version = { chart: chart('cloudlet-operator') };
+
 /** Arguments of `helm install` and `helm upgrade` of the region's chart. */
-export const chartArguments = ({ host, ports }: Region): readonly string[] => [
-  ...[release, chart('cloudlet-operator'), '--namespace', namespaces.system],
+export const chartArguments = (
+  { host, ports }: Region,
+  version: Version = present,
+): readonly string[] => [
+  ...[release, version.chart, '--namespace', namespaces.system],
   ...['--values', join(import.meta.dirname, 'values.yaml')],
   ...['--set', `hub.host=${host},hub.port=${ports.agents},enroll.port=${ports.enroll}`],
+  ...(version.tag === undefined ? [] : ['--set', `image.tag=${version.tag}`]),
 ];
 
 /**
  * Installs the chart, and waits until all its pods are Ready and the API server passes on to the access server.
  * @returns the seconds that both took.
  */
-export async function installToReady(region: Region): Promise<number> {
+export async function installToReady(region: Region, version?: Version): Promise<number> {
   const startedMs = performance.now();
-  await region.helm(['install', ...chartArguments(region), '--create-namespace']);
+  await region.helm(['install', ...chartArguments(region, version), '--create-namespace']);
   await regionReady(region);
   return (performance.now() - startedMs) / 1000;
 }

@@ -31,8 +31,8 @@ const phoneCount = 3;
  * machine's programs, and, last, what is left: beside the shared API server.
  */
 const lanes = [
-  /^(demo|swarm|testbed)/,
-  /^(agent|compose|delivery-(images|install)|drivers)/,
+  /^(demo|docs|swarm|testbed)/,
+  /^(agent|compose|delivery-(containers|images|install)|drivers)/,
   /./,
 ] as const;
 
@@ -126,6 +126,7 @@ function tell(tallies: readonly Tally[], progress: (message: string) => void): n
   for (const line of skipped) progress(`left out: ${line}`);
   progress(skipped.length > 0 ? `${skipped.length} tests were left out` : 'nothing was left out');
   progress('a command of its own: npm run e2e:kind (the charts on a cluster with nodes)');
+  progress('a command of its own: npm run e2e:upgrade (from the version before, with many sites)');
   progress('a command of its own: npm run e2e:argocd (Argo CD drives examples/gitops)');
   progress('commands of their own: npm run faults (by seed), soak (for hours), scale (many sites)');
   console.log(`${passed} passed, ${failed} failed`);

@@ -135,7 +135,8 @@ function readyOf(appInsts: Watching<AppInst>): ReadonlyMap<string, number> {
   return ready;
 }
 
-async function applyApp(
+/** The App of all instances of hollow sites. */
+export async function applyApp(
   client: KubernetesClient,
   env: Readonly<Record<string, string>>,
 ): Promise<void> {

@@ -34,7 +34,7 @@ import { type HollowProcess, startHollowProcess } from './hollow-process.ts';
 import { type Watching, watching } from './watching.ts';
 
 export interface HollowOptions {
-  readonly region: Region;
+  readonly region: Pick<Region, 'controlPlane'>;
   readonly count: number;
   /** Holds the logs of the processes. */
   readonly dir: string;

@@ -116,14 +116,21 @@ async function pushImages(registry: string): Promise<KindWorld['images']> {
   return { web1: web1 ?? '', web2: web2 ?? '', busybox: busybox ?? '', haproxy: haproxy ?? '' };
 }
 
-function phonesAgent({ bed, images }: KindWorld, join_: string): Promise<Component> {
+/** @param entry another program than these sources', which has no helpers: their image is of these. */
+export function phonesAgent(
+  { bed, images }: KindWorld,
+  join_: string,
+  entry?: string,
+): Promise<Component> {
   const [phone] = bed.phones.phones;
   expect(phone, 'there is no phone');
   const dir = join(bed.dir, 'site');
   mkdirSync(dir, { recursive: true });
-  const args = ['--lb-image', images.haproxy, '--helper-image', bed.agentImage];
+  const helpers = entry === undefined ? ['--helper-image', bed.agentImage] : [];
+  const args = ['--lb-image', images.haproxy, ...helpers];
   const { controlPlane } = bed;
-  return agentOn({ phone, controlPlane, cloudlet: site, dir, args, join: join_ });
+  const program = entry === undefined ? {} : { entry };
+  return agentOn({ phone, controlPlane, cloudlet: site, dir, args, join: join_, ...program });
 }
 
 const readyOf = (object: AppInst): Condition | undefined =>

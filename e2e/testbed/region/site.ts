@@ -27,6 +27,8 @@ export interface AgentOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** What the first start gets. @default what the region holds for this Cloudlet */
   readonly join?: string;
+  /** The agent's program. @default the bundle of these sources */
+  readonly entry?: string;
 }
 
 export interface SiteOptions {
@@ -99,8 +101,7 @@ let bundle: Promise<{ readonly entry: string }> | undefined;
 export async function agentOn(options: AgentOptions): Promise<Component> {
   const { phone, controlPlane, cloudlet, dir } = options;
   mkdirSync(dir, { recursive: true });
-  bundle ??= bundleAgent({ outFolder: join(dir, 'agent') });
-  const { entry } = await bundle;
+  const entry = options.entry ?? (await ownBundle(dir));
   const joinFile = join(dir, `${phone.name}.join`);
   const joined = options.join ?? (await joinOf(controlPlane, cloudlet));
   writeFileSync(joinFile, joined, { mode: 0o600 });
@@ -115,6 +116,11 @@ export async function agentOn(options: AgentOptions): Promise<Component> {
   const settings = { command: argv[0] ?? '', args: argv.slice(1), logFile };
   const env = options.env && { env: options.env };
   return componentOf({ name: `agent on ${phone.name}`, ...settings, ...env }, launch);
+}
+
+async function ownBundle(dir: string): Promise<string> {
+  bundle ??= bundleAgent({ outFolder: join(dir, 'agent') });
+  return (await bundle).entry;
 }
 
 /** What a further member of a site gets: the token is for one key, the others wait until theirs is accepted. */

@@ -1,0 +1,64 @@
+/**
+ * `npm run e2e:upgrade`: the version before on a cluster of kind with many sites, `helm upgrade` to this one,
+ * and `helm rollback`, measured by what each site notices.
+ *
+ * Guarantees: says first what is going to be built; takes everything down, also when it is interrupted; the
+ * last line is `N passed, N failed`, and the exit code says the same.
+ */
+import { writeFile } from 'node:fs/promises';
+import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
+import { missingPrograms } from '../kind/programs.ts';
+import { clearDeadPhones, isRoot } from '../testbed/index.ts';
+import { previousVersion } from '../upgrade/previous.ts';
+import { runUpgrade } from '../upgrade/run.ts';
+import { machineLoad, temporaryFolder } from './steps/bed.ts';
+import { returnCache, runAsRoot } from './steps/elevate.ts';
+import { runMain } from './steps/main.ts';
+
+const flagTable = {
+  sites: { type: 'number', default: 1000, description: 'Hollow sites.' },
+  from: {
+    type: 'string',
+    description:
+      'Tag, branch or commit of the version before. Default: the newest tag v*, else the first version that could be installed.',
+  },
+  json: { type: 'string', description: 'File to write the figures to, as one flat object.' },
+  help: { type: 'boolean', description: 'Print this text and exit.' },
+} as const;
+
+await runMain(async (context) => {
+  const { progress, signal, cleanup } = context;
+  const { flags } = parseFlags(flagTable, process.argv.slice(2));
+  if (flags.help) {
+    const summary = 'Upgrades a region of many sites from the version before, and rolls it back.';
+    process.stdout.write(helpOf('npm run e2e:upgrade -- [flags]', summary, flagTable));
+    return 0;
+  }
+  const missing = missingPrograms();
+  if (missing.length > 0)
+    progress(`programs to build with Go, 10 to 20 minutes on two cores: ${missing.join(' ')}`);
+  const previous = await previousVersion(flags.from, progress, signal);
+  progress(`from ${previous.version} (${previous.name}), commit ${previous.commit.slice(0, 12)}`);
+  const asRoot = await runAsRoot(context);
+  if (asRoot !== undefined) return asRoot;
+  if (!isRoot()) throw new TerminalError('NotRoot', 'nodes and phones want root');
+  cleanup.defer(returnCache);
+  cleanup.defer(clearDeadPhones);
+  progress(`load of the machine before: ${machineLoad()}`);
+  const dir = await temporaryFolder(context, 'upgrade');
+  const options = { dir, progress, signal, cleanup, previous, sites: flags.sites };
+  const { figures, checks } = await runUpgrade(options);
+  signal.throwIfAborted();
+  await cleanup.disposeAsync();
+  if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
+  for (const [name, value] of Object.entries(figures)) console.log(`${name} ${shown(value)}`);
+  for (const { name, problem } of checks)
+    console.log(problem === undefined ? `ok ${name}` : `FAILED ${name}: ${problem}`);
+  const failed = checks.filter(({ problem }) => problem !== undefined).length;
+  console.log(`${checks.length - failed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+});
+
+function shown(value: number): string {
+  return Number.isInteger(value) ? `${value}` : value.toFixed(2);
+}
