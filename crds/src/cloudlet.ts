@@ -1,5 +1,6 @@
 /** Cloudlet: one edge site, its platform and what its agents report. */
 import { z } from 'zod';
+import { keyFingerprint, keySet } from './agent-key.ts';
 import {
   rules,
   conditions,
@@ -14,12 +15,6 @@ import {
   quantity,
   type Resource,
 } from './schema.ts';
-
-/** `SHA256:` and the base64 (no padding) of the hash of a public key's SubjectPublicKeyInfo. */
-export const keyFingerprint = z
-  .string()
-  .length(50)
-  .regex(/^SHA256:[A-Za-z0-9+/]{43}$/);
 
 export const platforms = ['DockerSwarm', 'Fake'] as const;
 export type PlatformName = (typeof platforms)[number];
@@ -64,13 +59,17 @@ export const cloudletSpec = z
       .object({ name: objectName().describe('Name of the Zone.') })
       .optional()
       .describe('The zone that the site belongs to.'),
-    acceptedKeys: z
-      .array(keyFingerprint)
-      .max(14)
+    acceptedKeys: keySet(14)
       .optional()
       .meta(listSet)
       .describe(
-        'Fingerprints of agent keys that may enrol without a join token; see status.waiting for those that ask.',
+        'Fingerprints of agent keys that may enrol without a join token; see status.waiting for those that ask. A key that this list let in is cut off when it is taken out; one that a join token let in stays, see revokedKeys.',
+      ),
+    revokedKeys: keySet(64)
+      .optional()
+      .meta(listSet)
+      .describe(
+        'Fingerprints of agent keys that are cut off at once and refused, whatever let them in: of a key that was copied or lost. The other keys of the site stay.',
       ),
     revoked: z
       .boolean()
@@ -135,6 +134,13 @@ export const cloudletSpec = z
         message: 'dockerSwarm is for platform DockerSwarm only: remove it or change platform',
         holds: (cloudlet) => !cloudlet.dockerSwarm || cloudlet.platform === 'DockerSwarm',
         fieldPath: '.dockerSwarm',
+      },
+      {
+        rule: '!has(self.revokedKeys) || !has(self.acceptedKeys) || !self.acceptedKeys.exists(key, key in self.revokedKeys)',
+        message: 'a key is in acceptedKeys and in revokedKeys: remove it from one of them',
+        holds: ({ acceptedKeys = [], revokedKeys = [] }) =>
+          !acceptedKeys.some((key) => revokedKeys.includes(key)),
+        fieldPath: '.revokedKeys',
       },
     ),
   );
@@ -220,6 +226,12 @@ export const cloudletStatus = z.object({
         member: z.string().max(63).optional().describe('Host name that the agent gave.'),
         notAfter: dateTime.optional().describe('When its certificate ends.'),
         acceptedAt: dateTime.optional().describe('When it was first accepted.'),
+        acceptedBy: z
+          .enum(['JoinToken', 'AcceptedKeys'])
+          .optional()
+          .describe(
+            'What let it in. AcceptedKeys: it goes when it is taken out of spec.acceptedKeys.',
+          ),
       }),
     )
     .max(14)

@@ -32,7 +32,7 @@ const connectionRemedies: Readonly<Record<string, (name: string) => string>> = {
   HubUnavailable: () =>
     "'kubectl -n cloudlet-system get pods -l app.kubernetes.io/name=cloudlet-hub'; nothing is moved away meanwhile.",
   DuplicateAgent: (name) =>
-    `Stop one of the two machines that share a state folder, delete its folder, then accept the other's key again: 'kubectl edit cloudlet ${name}', spec.acceptedKeys.`,
+    `Stop one of the two machines that share a state folder, delete its folder, then put the other's key into spec.acceptedKeys of 'kubectl edit cloudlet ${name}' (take it out and save first, where it is there). A key that was stolen belongs into spec.revokedKeys: the agent makes a new one when identity/ is gone from its state folder, and waits with it in status.waiting.`,
 };
 
 export function connectionCheck(cloudlet: Cloudlet, view: RegionView): readonly Finding[] {

@@ -2,20 +2,21 @@
  * Who is let in, from what the region says of the Cloudlet. Pure.
  *
  * Guarantees: a certificate alone opens nothing: the Cloudlet must exist under the id that the certificate
- * carries, must not be revoked, must list the key, and the key must not be one of two duplicates. A Cloudlet
- * that is being deleted is let in, since its site is cleaned through the tunnel.
+ * carries, must not be revoked, must list the key, nobody may have taken the key away since, and it must not be
+ * one of two duplicates. A Cloudlet that is being deleted is let in: its site is cleaned through the tunnel.
  */
 import type { Cloudlet } from '@cloudlet/crds';
 import { type Admission, refusals, type SiteIdentity } from '@cloudlet/tunnel';
 import type { Lease } from '../kinds.ts';
+import { type KeyOrigin, keyOnRecord, withdrawalOf } from '../keys.ts';
 import { duplicateOf, isRefusedDuplicate } from './lease-record.ts';
 import { instanceIdOf } from '../plan/render.ts';
 
 export interface AdmissionView {
   readonly cloudlet: Cloudlet | undefined;
   readonly lease: Lease | undefined;
-  /** Keys whose certificates this replica handed out a moment ago; the cache may not list them yet. */
-  readonly justIssued: (fingerprint: string) => boolean;
+  /** What let a key in whose certificate this replica handed out a moment ago: the cache may not list it yet. */
+  readonly justIssued: (fingerprint: string) => KeyOrigin | undefined;
 }
 
 const refuse = (reason: string, message: string): Admission => ({
@@ -33,10 +34,13 @@ export function admissionOf(identity: SiteIdentity, view: AdmissionView): Admiss
     return refuse(refusals.WrongCloudlet, 'the certificate is of an earlier Cloudlet of that name');
   if (cloudlet.spec.revoked)
     return refuse(refusals.Revoked, `Cloudlet ${identity.cloudlet} is revoked`);
-  const isKnown =
-    cloudlet.status?.keys?.some((key) => key.fingerprint === fingerprint) ||
-    view.justIssued(fingerprint);
-  if (!isKnown) return refuse(refusals.UnknownKey, `${fingerprint} is not a key of the Cloudlet`);
+  const known = keyOnRecord(cloudlet, fingerprint);
+  const issued = view.justIssued(fingerprint);
+  const withdrawal = withdrawalOf(cloudlet, fingerprint, known?.acceptedBy ?? issued);
+  if (withdrawal?.kind === 'Revoked') return refuse(refusals.Revoked, withdrawal.message);
+  if (withdrawal) return refuse(refusals.UnknownKey, withdrawal.message);
+  if (!known && !issued)
+    return refuse(refusals.UnknownKey, `${fingerprint} is not a key of the Cloudlet`);
   if (isRefusedDuplicate(duplicateOf(lease), fingerprint, cloudlet))
     return refuse(
       refusals.DuplicateAgent,

@@ -24,7 +24,7 @@ import {
 import { admissionOf } from './admission.ts';
 import type { Enrolment } from './enrolment.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import { rightfulBoot } from './lease-record.ts';
+import { rearmed, rightfulBoot } from './lease-record.ts';
 import { Leaving } from './leaving.ts';
 import type { HubMetrics } from './metrics.ts';
 import { type Order, orderOf } from './orders.ts';
@@ -267,6 +267,8 @@ export class RegionBackend implements HubBackend {
       link.refuse(admission.reason, admission.message);
     }
     this.#leaving.consider(name, this.#sites.get(name)?.links ?? []);
+    const lease = this.#options.region.siteLease(name);
+    if (cloudlet && lease && rearmed(lease, cloudlet)) this.#keeper.rearm(name, cloudlet);
     if (!cloudlet) this.#sites.delete(name);
   }
 

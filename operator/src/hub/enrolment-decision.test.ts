@@ -36,6 +36,19 @@ test('a revoked or unknown Cloudlet and a certificate of an earlier one give no 
   assert.equal(rightKind({ fingerprint, certificateOf }), 'WrongCloudlet');
 });
 
+test('a key that was taken out of the list that let it in has no right to renew, and waits', () => {
+  const status = { keys: [{ fingerprint, acceptedBy: 'AcceptedKeys' as const }] };
+  const listed = aCloudlet({ acceptedKeys: [fingerprint] }, status);
+  assert.equal(rightKind({ fingerprint, cloudlet: listed }), 'known');
+  assert.equal(rightKind({ fingerprint, cloudlet: aCloudlet({}, status) }), 'stranger');
+});
+
+test('a revoked key neither renews nor waits', () => {
+  const cloudlet = aCloudlet({ revokedKeys: [fingerprint] });
+  assert.equal(rightKind({ fingerprint, cloudlet }), 'Revoked');
+  assert.equal(rightKind({ cloudlet }), 'stranger', 'another key');
+});
+
 test('a Cloudlet that is being deleted renews what it knows and takes no new key', () => {
   const cloudlet = aCloudlet({ acceptedKeys: [otherFingerprint] });
   const deleting = { ...cloudlet, metadata: { ...cloudlet.metadata, deletionTimestamp: 'now' } };

@@ -2,12 +2,13 @@
  * Whether a key may have a certificate of a Cloudlet, and by what right. Pure.
  *
  * Guarantees: the right is one of: a join token of this Cloudlet, unexpired and bound to no other key; a key
- * that a person accepted; a key that is known already. A revoked Cloudlet gives none; one that is being
- * deleted gives none to new keys. The token is compared by hash, in constant time.
+ * that a person accepted; a key that is known already and was not taken away. A revoked Cloudlet gives none;
+ * one that is being deleted gives none to new keys. The token is compared by hash, in constant time.
  */
 import type { Cloudlet } from '@cloudlet/crds';
 import { refusals, tokenMatches } from '@cloudlet/tunnel';
 import type { Lease, SecretObject } from '../kinds.ts';
+import { isListed, type KeyOrigin, keyOnRecord, withdrawalOf } from '../keys.ts';
 import { duplicateOf, isRefusedDuplicate } from './lease-record.ts';
 import { instanceIdOf } from '../plan/render.ts';
 
@@ -21,7 +22,7 @@ export interface EnrolmentView {
 
 export type Right =
   /** Issue now. */
-  | { readonly kind: 'known' }
+  | { readonly kind: 'known'; readonly acceptedBy: KeyOrigin }
   | { readonly kind: 'accepted' }
   /** Only a token may open it; without one the key waits. */
   | { readonly kind: 'stranger' }
@@ -44,11 +45,13 @@ export function rightOf(cloudletName: string, view: EnrolmentView): Right {
       refusals.DuplicateAgent,
       'two agents with keys of this site contest it: accept the key of one again',
     );
-  if (cloudlet.status?.keys?.some((key) => key.fingerprint === fingerprint))
-    return { kind: 'known' };
+  const known = keyOnRecord(cloudlet, fingerprint);
+  const withdrawal = withdrawalOf(cloudlet, fingerprint, known?.acceptedBy);
+  if (withdrawal?.kind === 'Revoked') return refused(refusals.Revoked, withdrawal.message);
+  if (known && !withdrawal) return { kind: 'known', acceptedBy: known.acceptedBy ?? 'JoinToken' };
   if (cloudlet.metadata.deletionTimestamp)
     return refused('Deleting', `Cloudlet ${cloudletName} is being deleted`);
-  if (cloudlet.spec.acceptedKeys?.includes(fingerprint)) return { kind: 'accepted' };
+  if (isListed(cloudlet, fingerprint)) return { kind: 'accepted' };
   return { kind: 'stranger' };
 }
 

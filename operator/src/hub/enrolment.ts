@@ -31,6 +31,7 @@ import {
   type SecretObject,
   secretType,
 } from '../kinds.ts';
+import type { KeyOrigin } from '../keys.ts';
 import { joinSecretName, leaseAnnotations } from '../names.ts';
 import { type Right, rightOf, tokenVerdict } from './enrolment-decision.ts';
 import type { HubMetrics } from './metrics.ts';
@@ -66,7 +67,7 @@ export class Enrolment {
   readonly #options: EnrolmentOptions;
   readonly #byCloudlet: RateLimit;
   readonly #waiting: WaitingKeys;
-  readonly #issued = new Map<string, number>();
+  readonly #issued = new Map<string, { readonly at: number; readonly by: KeyOrigin }>();
   readonly #underWay = new Map<string, Promise<EnrollReply>>();
 
   constructor(options: EnrolmentOptions) {
@@ -75,10 +76,11 @@ export class Enrolment {
     this.#waiting = new WaitingKeys(options);
   }
 
-  /** Whether this replica handed out a certificate for the key within the last minute. */
-  justIssued(fingerprint: string): boolean {
-    const at = this.#issued.get(fingerprint);
-    return at !== undefined && this.#options.clock.monotonic() - at < justIssuedMs;
+  /** What let the key in, where this replica handed out a certificate for it within the last minute. */
+  justIssued(fingerprint: string): KeyOrigin | undefined {
+    const issued = this.#issued.get(fingerprint);
+    if (!issued || this.#options.clock.monotonic() - issued.at >= justIssuedMs) return undefined;
+    return issued.by;
   }
 
   async enroll(
@@ -130,7 +132,7 @@ export class Enrolment {
       const refusal = await this.#useToken(cloudlet, request.token, fingerprint, peer, signal);
       if (refusal) return refusal;
     }
-    return this.#issue(cloudlet, request, fingerprint, signal);
+    return this.#issue(cloudlet, request, { fingerprint, acceptedBy: originOf(right) }, signal);
   }
 
   async #wait(request: EnrollRequest, fingerprint: string, address: string): Promise<EnrollReply> {
@@ -191,13 +193,14 @@ export class Enrolment {
   async #issue(
     cloudlet: Cloudlet,
     request: EnrollRequest,
-    fingerprint: string,
+    key: { readonly fingerprint: string; readonly acceptedBy: KeyOrigin },
     signal: AbortSignal,
   ): Promise<EnrollReply> {
+    const { fingerprint, acceptedBy } = key;
     const signed = await this.#sign(cloudlet, request, fingerprint, signal);
     if (typeof signed !== 'string') return signed;
     this.#issued.delete(fingerprint);
-    this.#issued.set(fingerprint, this.#options.clock.monotonic());
+    this.#issued.set(fingerprint, { at: this.#options.clock.monotonic(), by: acceptedBy });
     for (const [key] of this.#issued) if (!this.justIssued(key)) this.#issued.delete(key);
     await this.#waiting.drop(request.cloudlet, fingerprint);
     return { state: 'Issued', certificate: signed, ca: this.#options.caPem() };
@@ -246,6 +249,11 @@ export class Enrolment {
 
 /** On the signing request: the host name that the agent gave, for `status.keys`. */
 export const memberAnnotation = 'edge.cloudlet.dev/member';
+
+function originOf(right: Exclude<Right, { kind: 'refused' }>): KeyOrigin {
+  if (right.kind === 'known') return right.acceptedBy;
+  return right.kind === 'accepted' ? 'AcceptedKeys' : 'JoinToken';
+}
 
 async function readRequest(csr: string): Promise<{ readonly fingerprint: string } | Refused> {
   try {

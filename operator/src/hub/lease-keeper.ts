@@ -5,6 +5,7 @@
  * that this or another replica found are refused; after `stop` nothing is released, so that the next
  * replica renews and nobody sees the site as lost.
  */
+import type { Cloudlet } from '@cloudlet/crds';
 import {
   type Clock,
   ForbiddenError,
@@ -20,6 +21,7 @@ import {
   duplicateOf,
   isRefusedDuplicate,
   type LeaseChange,
+  rearmed,
   release,
   standDown,
 } from './lease-record.ts';
@@ -92,6 +94,11 @@ export class LeaseKeeper {
   release(site: string, boot: string): void {
     const { hubName } = this.#options;
     void this.#write('release', site, (lease) => release(lease, hubName, boot));
+  }
+
+  /** A key that is taken out of the list can be accepted again. */
+  rearm(site: string, cloudlet: Cloudlet): void {
+    void this.#write('re-arm', site, (lease) => rearmed(lease, cloudlet));
   }
 
   async #write(

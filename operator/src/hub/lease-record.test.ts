@@ -12,6 +12,7 @@ import {
   isLive,
   isRefusedDuplicate,
   type LeaseChange,
+  rearmed,
   release,
   standDown,
   takenOffRecord,
@@ -133,6 +134,25 @@ test('duplicates are refused until a person accepts the key again', () => {
     acquisition(lease, by('b', start + minute, { cloudlet: again })).change,
   );
   assert.equal(duplicateOf(settled), undefined);
+});
+
+test('a key that was listed already is accepted again by taking it out and putting it in', () => {
+  const listed = aCloudlet({ acceptedKeys: [fingerprint] });
+  let lease = held('a');
+  for (const [boot, seconds] of [
+    ['b', 1],
+    ['a', 2],
+    ['b', 3],
+  ] as const) {
+    const at = by(boot, start + seconds * 1000, { cloudlet: listed });
+    lease = changed(lease, acquisition(lease, at).change);
+  }
+  assert.equal(rearmed(lease, listed), undefined);
+  const without = aCloudlet({ acceptedKeys: [otherFingerprint] });
+  lease = changed(lease, rearmed(lease, without) ?? {});
+  assert.equal(isRefusedDuplicate(duplicateOf(lease), fingerprint, without), true);
+  assert.equal(rearmed(lease, listed), undefined, 'the decision is not taken back');
+  assert.equal(isRefusedDuplicate(duplicateOf(lease), fingerprint, listed), false);
 });
 
 test('a Lease is given back by its holder only', () => {

@@ -11,6 +11,7 @@ import { formatMicroTime, parseMicroTime } from '@cloudlet/runtime/kubernetes';
 import { timing } from '@cloudlet/tunnel';
 import { z } from 'zod';
 import type { Lease } from '../kinds.ts';
+import { isListed } from '../keys.ts';
 import { leaseAnnotations } from '../names.ts';
 
 /** Annotations that the hubs alone read and write. */
@@ -83,9 +84,22 @@ export function isRefusedDuplicate(
 ): boolean {
   if (!record?.fingerprints.includes(fingerprint)) return false;
   const isAcceptedAgain =
-    acceptedKeysHash(cloudlet) !== record.acceptedKeys &&
-    (cloudlet.spec.acceptedKeys ?? []).includes(fingerprint);
+    acceptedKeysHash(cloudlet) !== record.acceptedKeys && isListed(cloudlet, fingerprint);
   return !isAcceptedAgain;
+}
+
+/**
+ * A record whose keys nobody accepts any more is compared with the list as it is now: whoever takes a key out
+ * and puts it in again accepts it again, though it was in the list when the record was made.
+ */
+export function rearmed(lease: Lease, cloudlet: Cloudlet): LeaseChange | undefined {
+  const record = duplicateOf(lease);
+  const acceptedKeys = acceptedKeysHash(cloudlet);
+  if (!record || record.acceptedKeys === acceptedKeys) return undefined;
+  if (record.fingerprints.some((fingerprint) => isListed(cloudlet, fingerprint))) return undefined;
+  return {
+    annotations: { [leaseAnnotations.duplicate]: JSON.stringify({ ...record, acceptedKeys }) },
+  };
 }
 
 export const acceptedKeysHash = (cloudlet: Cloudlet): string =>

@@ -101,6 +101,12 @@ for (const [expected, what, order, known] of [
   ['plan', 'a plan of another hash', plan, { sequence: 3, hash: 'other' }],
   ['plan', 'a later plan of the same content', plan, { sequence: 2, hash: 'hash' }],
   ['plan', 'a plan of what was removed', plan, { sequence: 2, hash: '', removed: true }],
+  [
+    'ahead',
+    'a plan of the number by which the site removed it',
+    plan,
+    { sequence: 3, hash: '', removed: true },
+  ],
   ['none', 'a plan that the site has', plan, { sequence: 3, hash: 'hash' }],
   ['ahead', 'a plan earlier than that of the site', plan, { sequence: 4, hash: 'hash' }],
   ['remove', 'a removal that the site lacks', remove, undefined],

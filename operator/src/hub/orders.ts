@@ -104,6 +104,8 @@ export function differenceOf(order: Order, known: Known | undefined): Difference
       return known.sequence > order.removal.sequence ? 'ahead' : 'remove';
     case 'plan':
       if (known && known.sequence > order.plan.sequence) return 'ahead';
+      // By that very number the site removed it: a restored region gave it once more.
+      if (known?.removed && known.sequence === order.plan.sequence) return 'ahead';
       if (!known || known.removed) return 'plan';
       return known.hash === order.hash && known.sequence === order.plan.sequence ? 'none' : 'plan';
   }

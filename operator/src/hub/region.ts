@@ -31,7 +31,7 @@ import {
   type SecretObject,
   secretType,
 } from '../kinds.ts';
-import { siteLeaseName } from '../names.ts';
+import { leaseAnnotations, siteLeaseName } from '../names.ts';
 import { takenOffRecord } from './lease-record.ts';
 import { instanceIdOf } from '../plan/render.ts';
 import { changedIds, type InstanceView, ledgerIndex } from './orders.ts';
@@ -174,10 +174,19 @@ function subscribe(caches: Caches, events: RegionEvents): void {
     touchAppInst(event.object);
     if (event.type === 'Deleted') events.appInstGone(event.object.metadata.uid);
   });
-  // A restore may take a removal off record behind a site that says it once only.
   caches.leases.subscribe((event) => {
     const site = event.object.metadata.labels?.[labels.cloudlet];
     if (event.type !== 'Updated' || site === undefined) return;
+    // Duplicates that another replica found are refused here too, and not with the next sign of life only.
+    const isFound = event.object.metadata.annotations?.[leaseAnnotations.duplicate];
+    const cloudlet = caches.cloudlets.cache.get(site);
+    if (
+      cloudlet &&
+      isFound &&
+      isFound !== event.old.metadata.annotations?.[leaseAnnotations.duplicate]
+    )
+      events.cloudletChanged(site, cloudlet);
+    // A restore may take a removal off record behind a site that says it once only.
     for (const { id } of takenOffRecord(event.old, event.object)) events.touched(site, id);
   });
   const touchUsers = (index: string) => (event: CacheEvent<KubernetesObject>) => {

@@ -62,6 +62,18 @@ test('an entry that is older than the last report gets a later sequence, once', 
   assert.equal(placed(later, 'a', { floor: 7, reported: 6 }), later);
 });
 
+test('an order to remove that is older than what the site has gets a later sequence, once', () => {
+  const restored = retireOf(placed(empty, 'a'), 0);
+  const later = retireOf(restored.ledger, 6);
+  assert.equal(later.tombstone?.sequence, 7);
+  assert.equal(later.ledger.sequence, 7);
+  assert.equal(later.tombstone.since, restored.tombstone?.since);
+  assert.equal(retireOf(later.ledger, 6).ledger, later.ledger);
+});
+
+const retireOf = (ledger: CloudletLedgerSpec, floor: number) =>
+  retire(ledger, { id: 'a', reason: 'Deleted', since: '2026-01-01T00:00:00Z', floor });
+
 test('a port that the plan no longer has stays taken until the site runs the new one', () => {
   const once = placed(empty, 'a');
   const without = placed(once, 'a', { ports: [], inputs: 'b', acknowledged: 1 });

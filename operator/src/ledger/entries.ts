@@ -222,19 +222,27 @@ export function retire(
   };
 }
 
-/** A tombstone that is there already changes its reason only from a removal to an abandonment. */
+/**
+ * A tombstone that is there already changes its reason only from a removal to an abandonment, and its sequence
+ * only when the site has a later plan than the region knew of, as after a restore: it follows none that is older.
+ */
 function retireAgain(
   ledger: CloudletLedgerSpec,
   existing: LedgerTombstone | undefined,
   request: RetireRequest,
 ): { readonly ledger: CloudletLedgerSpec; readonly tombstone: LedgerTombstone | undefined } {
-  if (!existing || existing.reason === request.reason || request.reason !== 'Abandoned')
-    return { ledger, tombstone: existing };
-  const tombstone = { ...existing, reason: request.reason };
+  if (!existing) return { ledger, tombstone: undefined };
+  const isBehindSite = request.floor > existing.sequence;
+  const isLetGo = request.reason === 'Abandoned' && existing.reason !== 'Abandoned';
+  if (!isBehindSite && !isLetGo) return { ledger, tombstone: existing };
+  const sequence = isBehindSite ? Math.max(ledger.sequence, request.floor) + 1 : existing.sequence;
+  const reason = isLetGo ? request.reason : existing.reason;
+  const tombstone = { ...existing, reason, sequence };
   const tombstones = (ledger.tombstones ?? []).map((other) =>
     other.id === existing.id ? tombstone : other,
   );
-  return { ledger: withLists(ledger, { tombstones }), tombstone };
+  const last = Math.max(ledger.sequence, sequence);
+  return { ledger: withLists(ledger, { sequence: last, tombstones }), tombstone };
 }
 
 /** Port names are the key of the list; those of former ports may repeat. */

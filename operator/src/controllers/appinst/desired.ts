@@ -242,9 +242,14 @@ function ledgerRequest(observed: Observed, chosen: Chosen): PlaceRequest {
   };
 }
 
-/** The sequence that reports must not fall behind. */
+/**
+ * The sequence that reports must not fall behind. A site follows no plan of the number by which it removed the
+ * instance, as a restored region may give it again: the entry has to get past that one.
+ */
 function reportedSequence({ metadata, status }: AppInst): number {
-  return status?.site?.uid === metadata.uid ? (status?.site?.placement ?? 0) : 0;
+  const site = status?.site;
+  if (site?.uid !== metadata.uid) return 0;
+  return site.placement + (site.removed ? 1 : 0);
 }
 
 /** The highest sequence that the site says it runs. */

@@ -77,6 +77,23 @@ test('an entry that the watch has not brought yet is found before the finalizer 
   assert.equal(tombstoneOf(live(), id)?.reason, 'Deleted');
 });
 
+test('an order to remove that a restored region gave by too low a number is given again', async () => {
+  const appInst = anAppInst({ spec: { cloudletRef: { name: 'edge1' } }, status: sent });
+  const { region, id, live } = blindRegion(appInst);
+  await removeInstance(region, appInst, signal);
+  assert.equal(tombstoneOf(live(), id)?.sequence, 2);
+  const site = { uid: appInst.metadata.uid, boot: 'b', sequence: 1, placement: 12 };
+  const placement = { cloudlet: 'edge1', sequence: 1 };
+  const reported = { ...appInst, status: { ...appInst.status, placement, site } };
+  assert.equal((await removeInstance(region, reported, signal)).kind, 'Waiting');
+  assert.equal(tombstoneOf(live(), id)?.sequence, 13);
+  await removeInstance(region, reported, signal);
+  assert.equal(tombstoneOf(live(), id)?.sequence, 13, 'once');
+  const removed = { ...site, placement: 13, removed: true };
+  const gone = { ...reported, status: { ...reported.status, site: removed } };
+  assert.equal((await removeInstance(region, gone, signal)).kind, 'Gone');
+});
+
 test('a site that the status names is looked at too, whatever the spec says by now', async () => {
   const placement = { cloudlet: 'edge1', sequence: 1 };
   const appInst = anAppInst({ spec: { zoneRef: { name: 'z' } }, status: { ...sent, placement } });

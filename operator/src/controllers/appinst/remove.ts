@@ -152,14 +152,24 @@ function isConfirmed(appInst: AppInst, at: string, tombstone: LedgerTombstone): 
   );
 }
 
-/** Makes sure that the site's ledger orders the removal. */
+/** Plan that the site reported to have, as far as the status is its own. */
+function planAt({ metadata, status }: AppInst, site: string): number {
+  const isIts = status?.placement?.cloudlet === site && status.site?.uid === metadata.uid;
+  return isIts && !status.site?.removed ? (status.site?.placement ?? 0) : 0;
+}
+
+/** Makes sure that the site's ledger orders the removal, by a number that the site has not passed yet. */
 function bury(
   region: Region,
   appInst: AppInst,
   { site, ledger, tombstone, entry }: Holding,
   isAbandoned: boolean,
 ): Promise<LedgerTombstone | undefined> {
-  const isDone = !entry && tombstone && (!isAbandoned || tombstone.reason === 'Abandoned');
+  const isDone =
+    !entry &&
+    tombstone &&
+    tombstone.sequence >= planAt(appInst, site) &&
+    (!isAbandoned || tombstone.reason === 'Abandoned');
   if (isDone) return Promise.resolve(tombstone);
   return region.ledgers.write({ name: site, id: ledger.cloudletId }, (current) => {
     const retired = retire(current, {

@@ -12,6 +12,7 @@ import {
   type CloudletStatus,
   type Condition,
 } from '@cloudlet/crds';
+import { type SiteKey, type Withdrawal, withdrawalOf } from '../../keys.ts';
 import { usageOf } from '../../ledger/entries.ts';
 import { notTrueSince, type Obstacle, patienceMs, stalledVerdicts } from '../../stalled.ts';
 import { conditionOf, conditionsFrom, timestamp, type Verdict } from '../../status.ts';
@@ -19,7 +20,6 @@ import type { Connection } from './liveness.ts';
 
 export type CloudletCondition = Condition['status'];
 export type CloudletReason = (typeof cloudletReasons)[keyof typeof cloudletReasons];
-export type SiteKey = NonNullable<CloudletStatus['keys']>[number];
 
 export const operatorFields = [
   'observedGeneration',
@@ -94,7 +94,8 @@ function connectedVerdict({ connection }: Result): Verdict {
   return { type: cloudletConditions.Connected, status, reason, message };
 }
 
-function acceptedVerdict({ cloudlet, keys, waiting }: Result): Verdict {
+function acceptedVerdict(result: Result): Verdict {
+  const { cloudlet, keys } = result;
   const type = cloudletConditions.Accepted;
   if (cloudlet.spec.revoked)
     return {
@@ -110,12 +111,30 @@ function acceptedVerdict({ cloudlet, keys, waiting }: Result): Verdict {
       reason: cloudletReasons.Accepted,
       message: `${keys.length} ${keys.length === 1 ? 'key' : 'keys'} of agents.`,
     };
-  const message =
-    waiting.length > 0
-      ? 'An agent asks to be let in: see status.waiting and spec.acceptedKeys.'
-      : 'No agent has enrolled yet: `kubectl cloudlet join` prints what it needs.';
-  return { type, status: 'False', reason: cloudletReasons.NoKey, message };
+  return { type, status: 'False', reason: cloudletReasons.NoKey, message: noKeyMessage(result) };
 }
+
+const noKeyYet = 'No agent has enrolled yet: `kubectl cloudlet join` prints what it needs.';
+const keysTaken =
+  'Every key that the site had was taken away by spec.acceptedKeys or spec.revokedKeys: accept one, or `kubectl cloudlet join --renew` prints what a new agent needs.';
+
+function noKeyMessage(result: Result): string {
+  if (result.waiting.length > 0)
+    return 'An agent asks to be let in: see status.waiting and spec.acceptedKeys.';
+  const accepted = conditionOf(result.cloudlet, cloudletConditions.Accepted);
+  const hadKeys = withdrawnKeys(result).length > 0 || accepted?.message === keysTaken;
+  return hadKeys ? keysTaken : noKeyYet;
+}
+
+/** Keys on record that a person took away. */
+export const withdrawnKeys = ({
+  cloudlet,
+  keys,
+}: Pick<Result, 'cloudlet' | 'keys'>): readonly Withdrawal[] =>
+  (cloudlet.status?.keys ?? []).flatMap(({ fingerprint, acceptedBy }) => {
+    if (keys.some((key) => key.fingerprint === fingerprint)) return [];
+    return withdrawalOf(cloudlet, fingerprint, acceptedBy) ?? [];
+  });
 
 function readyVerdict(result: Result): Verdict {
   const { cloudlet, connection, holdback, isZoneMissing } = result;

@@ -192,5 +192,5 @@ const duplicate: Connection = {
   status: 'False',
   reason: 'DuplicateAgent',
   message:
-    'Two agents with keys of this site took it from each other again and again; both are refused until the key of one is put into spec.acceptedKeys again.',
+    'Two agents with keys of this site took it from each other again and again; both are refused. Was a state folder copied: stop the copy, then put the key into spec.acceptedKeys (take it out first where it is there). Was the key stolen: put it into spec.revokedKeys and give the agent a new one.',
 };

@@ -29,6 +29,7 @@ import {
   operatorFields,
   type Result,
   statusOf,
+  withdrawnKeys,
 } from './conditions.ts';
 import { ensureIdentity } from './identity.ts';
 import { joinRecordOf, type JoinAddresses, mintJoin } from './join.ts';
@@ -107,6 +108,7 @@ async function plan(observed: Observed, holdback: string | undefined) {
   const known = new Set([
     ...keys.map(({ fingerprint }) => fingerprint),
     ...(cloudlet.spec.acceptedKeys ?? []),
+    ...(cloudlet.spec.revokedKeys ?? []),
   ]);
   const result: Result = {
     cloudlet,
@@ -221,6 +223,14 @@ function reporter({ events, region }: CloudletDependencies, statuses: StatusWrit
     if (postpone(key, isCountOnly) !== undefined) return { cloudlet, isPostponed: true };
     const before = conditionOf(cloudlet, 'Ready');
     const written = await statuses.write(cloudlet, status, signal);
+    for (const { kind, message } of withdrawnKeys(result))
+      events.record({
+        regarding: written,
+        type: 'Warning',
+        reason: `Key${kind}`,
+        action: 'Reconcile',
+        note: `${message}: its agent is cut off and gets no certificate.`,
+      });
     const after = status.conditions?.find(({ type }) => type === 'Ready');
     if (after && (after.status !== before?.status || after.reason !== before.reason))
       events.record({

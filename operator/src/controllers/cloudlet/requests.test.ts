@@ -61,6 +61,18 @@ for (const [title, cloudlet, join, reason] of [
     bound,
     'Revoked',
   ],
+  [
+    'was taken out of the list that let it in',
+    aCloudlet({ status: { keys: [{ fingerprint, acceptedBy: 'AcceptedKeys' }] } }),
+    undefined,
+    'UnknownKey',
+  ],
+  [
+    'is revoked, though the token is bound to it,',
+    aCloudlet({ ...known, spec: { revokedKeys: [fingerprint] } }),
+    bound,
+    'Revoked',
+  ],
   ['is new to a Cloudlet that is being deleted', aCloudlet(leaving), bound, 'Deleting'],
 ] as const)
   test(`a key that ${title} gets none`, async () => {
@@ -104,6 +116,24 @@ test('keys on record stay, new ones join them, and a Cloudlet without status kno
     keysOf(aCloudlet({ status: {} }), bound, [], now).map((key) => key.fingerprint),
     [fingerprint],
   );
+});
+
+test('a key goes from the record when it is taken out of the list that let it in, or is revoked', () => {
+  const of = (spec: Partial<Cloudlet['spec']>, key: object, join?: typeof bound) =>
+    keysOf(aCloudlet({ spec, status: { keys: [{ fingerprint, ...key }] } }), join, [], now);
+  const listed = { acceptedBy: 'AcceptedKeys' } as const;
+  assert.deepEqual(of({ acceptedKeys: [fingerprint] }, listed), [{ fingerprint, ...listed }]);
+  assert.deepEqual(of({ acceptedKeys: [] }, listed), []);
+  assert.deepEqual(of({}, { acceptedBy: 'JoinToken' }).length, 1, 'a token is no list');
+  assert.deepEqual(of({ revokedKeys: [fingerprint] }, { acceptedBy: 'JoinToken' }, bound), []);
+});
+
+test('what let a key in is written down, also for one of before that was', () => {
+  const before = (spec: Partial<Cloudlet['spec']>, join?: typeof bound) =>
+    keysOf(aCloudlet({ spec, status: { keys: [{ fingerprint }] } }), join, [], now)[0]?.acceptedBy;
+  assert.equal(before({ acceptedKeys: [fingerprint] }), 'AcceptedKeys');
+  assert.equal(before({ acceptedKeys: [fingerprint] }, bound), 'JoinToken');
+  assert.equal(before({}), 'JoinToken', 'nobody is cut off by an upgrade');
 });
 
 test('a join Secret says of whom it is and until when, and a damaged one says nothing', () => {
