@@ -52,6 +52,8 @@ export interface TransportOptions {
 }
 
 interface Connections {
+  /** What they were made from, and its content: a new object is only compared by content once. */
+  tls: TlsOptions;
   readonly fingerprint: string;
   readonly calls: Dispatcher;
   readonly streams: Dispatcher;
@@ -206,10 +208,15 @@ export class Transport {
   /** The connections for this TLS material; others are let go after their last call. */
   #connect(tls: TlsOptions): Connections {
     if (this.#closed) throw new UnreachableError(`${this.#base.origin}: the client is closed`);
-    const fingerprint = canonicalJson(tls);
     const old = this.#connections;
-    if (old?.fingerprint === fingerprint) return old;
+    if (old?.tls === tls) return old;
+    const fingerprint = canonicalJson(tls);
+    if (old?.fingerprint === fingerprint) {
+      old.tls = tls;
+      return old;
+    }
     const made = {
+      tls,
       fingerprint,
       calls: this.#dispatcher(tls, this.#options.connections ?? 10),
       streams: this.#dispatcher(tls, undefined),
