@@ -2,16 +2,24 @@
 import { chmod } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Metafile } from 'esbuild';
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
+const outFileByDefault = source('../../dist/kubectl-cloudlet');
+
 /** @returns the path of the file. */
-export async function bundlePlugin(
-  outFile = source('../../dist/kubectl-cloudlet'),
-): Promise<string> {
+export async function bundlePlugin(outFile = outFileByDefault): Promise<string> {
+  await buildPlugin(outFile);
+  return outFile;
+}
+
+/** Writes the plugin, and tells what it is made of. */
+export async function buildPlugin(outFile: string): Promise<{ readonly metafile: Metafile }> {
   const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
-  await build({
+  const { metafile } = await build({
+    absWorkingDir: source('../..'), // what the metafile's paths begin at
+    metafile: true,
     entryPoints: [source('./main.ts')],
     outfile: outFile,
     bundle: true,
@@ -31,7 +39,7 @@ export async function bundlePlugin(
     logLevel: 'warning',
   });
   await chmod(outFile, 0o755);
-  return outFile;
+  return { metafile };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

@@ -59,10 +59,11 @@ export interface BillOptions {
   readonly name: string;
   readonly version: string;
   readonly packages: readonly BundledPackage[];
-  readonly node: string;
-  readonly debian: readonly DebianPackage[];
+  /** Its version, where it is part of it. */
+  readonly node?: string;
+  readonly debian?: readonly DebianPackage[];
   /** As Debian says it. */
-  readonly architecture: string;
+  readonly architecture?: string;
   readonly epoch: number;
 }
 
@@ -72,18 +73,21 @@ interface Component {
 
 /** @throws InvalidError when npm's list lacks a package whose code is in the bundle. */
 export async function billOfMaterials(options: BillOptions): Promise<string> {
-  const { name, version, packages, debian, architecture, epoch } = options;
+  const { name, version, packages, debian = [], architecture = 'all', epoch } = options;
   const npm = await npmComponents(options.workspace);
   const missing = packages.filter((each) => !npm.has(refOf(each)));
   if (missing.length > 0) {
     throw new InvalidError(`the lockfile has no ${missing.map(refOf).join(', ')}`);
   }
-  const node = component('application', 'node', options.node, `pkg:generic/node@${options.node}`);
+  const node =
+    options.node === undefined
+      ? []
+      : [component('application', 'node', options.node, `pkg:generic/node@${options.node}`)];
   const system = debian.map((each) => {
     const purl = `pkg:deb/debian/${each.name}@${encodeURIComponent(each.version)}?arch=${architecture}`;
     return component('library', each.name, each.version, purl);
   });
-  const components = [...packages.map((each) => npm.get(refOf(each))), node, ...system];
+  const components = [...packages.map((each) => npm.get(refOf(each))), ...node, ...system];
   const bill = {
     $schema: 'http://cyclonedx.org/schema/bom-1.5.schema.json',
     bomFormat: 'CycloneDX',

@@ -23,10 +23,11 @@ export function krewManifest({ version, uri, sha256 }: KrewOptions): string {
       files: [
         { from: 'kubectl-cloudlet', to: '.' },
         { from: 'LICENSE', to: '.' },
+        { from: 'LICENSES.txt', to: '.' },
       ],
     })),
   );
-  return stringify({
+  const manifest = {
     apiVersion: 'krew.googlecontainertools.github.com/v1alpha2',
     kind: 'Plugin',
     metadata: { name: 'cloudlet' },
@@ -41,5 +42,7 @@ export function krewManifest({ version, uri, sha256 }: KrewOptions): string {
       caveats: 'Needs Node 22.19 or later in the PATH.\n',
       platforms,
     },
-  });
+  };
+  // Unfolded, so that the description is read as it was written.
+  return stringify(manifest, { lineWidth: 0 });
 }

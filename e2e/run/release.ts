@@ -6,17 +6,12 @@
  * Guarantees: what a release must not have is said before anything is built, and ends it; with --dry-run it is
  * said and the rest goes on. The same bytes for the same commit, whose time everything bears.
  */
-import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { bundlePlugin } from '@cloudlet/cli/bundle';
+import { copyFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { helpOf, parseFlags, runCommand, TerminalError } from '@cloudlet/runtime/base';
 import { version } from '../images/product.ts';
 import { problemsOf } from '../release/checks.ts';
-import { krewManifest } from '../release/krew.ts';
-import { packTar } from '../testbed/images/image.ts';
+import { packChart, packPlugin, sha256Of } from '../release/packing.ts';
 import { repositoryRoot } from '../testbed/index.ts';
 import { helmOf } from '../testbed/helm/helm.ts';
 import { runMain } from './steps/main.ts';
@@ -59,9 +54,11 @@ await runMain(async ({ progress, signal }) => {
     onOutput: (text) => process.stdout.write(text),
   });
   progress('charts');
-  await packCharts(out);
+  const packed = { out, version, epoch };
+  const helm = await helmOf();
+  for (const name of ['cloudlet-operator', 'cloudlet-agent']) await packChart(name, helm, packed);
   progress('plugin and its krew manifest');
-  await packPlugin({ out, epoch, url: flags.url });
+  await packPlugin({ ...packed, url: flags.url });
   copyFileSync(join(repositoryRoot, 'docs/reference/api.md'), join(out, 'api.md'));
   writeFileSync(join(out, 'SHA256SUMS'), checksums(out));
   progress(`${flags.out} holds ${version}: ${readdirSync(out).length} files`);
@@ -72,45 +69,6 @@ await runMain(async ({ progress, signal }) => {
 async function commitTime(): Promise<number> {
   const args = ['log', '-1', '--format=%ct'];
   return Number((await runCommand('git', args, { cwd: repositoryRoot })).stdout);
-}
-
-async function packCharts(out: string): Promise<void> {
-  const helm = await helmOf();
-  for (const name of ['cloudlet-operator', 'cloudlet-agent']) {
-    const chart = join(repositoryRoot, 'charts', name);
-    await helm(['lint', '--strict', chart]);
-    await helm(['package', chart, '--destination', out, '--version', version]);
-  }
-}
-
-interface PluginOptions {
-  readonly out: string;
-  readonly epoch: number;
-  readonly url: string;
-}
-
-async function packPlugin({ out, epoch, url }: PluginOptions): Promise<void> {
-  const aside = await mkdtemp(join(tmpdir(), 'cloudlet-release-'));
-  try {
-    const folder = join(aside, 'plugin');
-    mkdirSync(folder);
-    await bundlePlugin(join(folder, 'kubectl-cloudlet'));
-    copyFileSync(join(repositoryRoot, 'LICENSE'), join(folder, 'LICENSE'));
-    const tar = join(aside, `kubectl-cloudlet-${version}.tar`);
-    await packTar({ folder, file: tar, epoch });
-    await runCommand('gzip', ['-n', '-6', tar]);
-    const archive = join(out, `${basename(tar)}.gz`);
-    copyFileSync(`${tar}.gz`, archive);
-    const uri = `${url}/releases/download/v${version}/${basename(archive)}`;
-    const manifest = krewManifest({ version, uri, sha256: sha256Of(archive) });
-    writeFileSync(join(out, 'cloudlet.krew.yaml'), manifest);
-  } finally {
-    await rm(aside, { recursive: true, force: true });
-  }
-}
-
-function sha256Of(file: string): string {
-  return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
 
 /** As `sha256sum --check` takes it. */
