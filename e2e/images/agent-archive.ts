@@ -25,7 +25,7 @@ import { billOf, type Bundle, codeOf, nodeImage, sourceEpoch, version } from './
 const packaging = join(repositoryRoot, 'agent/packaging');
 
 /** Where each file of agent/packaging goes, and how. */
-const packaged: Readonly<Record<string, { readonly to: string; readonly mode: number }>> = {
+export const packaged: Readonly<Record<string, { readonly to: string; readonly mode: number }>> = {
   'cloudlet-agent': { to: 'bin/cloudlet-agent', mode: 0o755 },
   'cloudlet-agent.service': { to: 'systemd/cloudlet-agent.service', mode: 0o644 },
   environment: { to: 'systemd/environment', mode: 0o644 },

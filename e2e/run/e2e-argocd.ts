@@ -6,6 +6,7 @@
  * `N passed, N failed`.
  */
 import { join } from 'node:path';
+import { helpOf, parseFlags } from '@cloudlet/runtime/base';
 import { ensureArgoPrograms } from '../testbed/argocd/programs.ts';
 import {
   controlPlaneTools,
@@ -18,7 +19,17 @@ import { takeLock } from './steps/lock.ts';
 import { runMain } from './steps/main.ts';
 import { runNodeTests } from './steps/node-tests.ts';
 
+const flagTable = {
+  help: { type: 'boolean', description: 'Print this text and exit.' },
+} as const;
+
 await runMain(async ({ progress, signal, cleanup }) => {
+  const { flags } = parseFlags(flagTable, process.argv.slice(2));
+  if (flags.help) {
+    const summary = 'Lets Argo CD drive examples/gitops in two regions.';
+    process.stdout.write(helpOf('npm run e2e:argocd -- [flags]', summary, flagTable));
+    return 0;
+  }
   await ensureTools(progress, controlPlaneTools);
   await ensureControlPlaneBinaries(progress, signal);
   await ensureArgoPrograms(progress, signal);

@@ -52,6 +52,8 @@ export interface WorldOptions {
   readonly prefix?: string;
   /** First three numbers of the phones' /24. @default '10.79.2' */
   readonly net?: string;
+  /** Whether the API server keeps an audit log. @default false */
+  readonly audit?: boolean;
   /** More of the Cloudlet. */
   readonly spec?: Partial<CloudletSpec>;
 }
@@ -68,7 +70,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), 'world-'));
   stack.defer(() => rm(dir, { recursive: true, force: true }));
-  const controlPlane = await startControlPlane({ dir: join(dir, 'control-plane') });
+  const controlPlane = await startControlPlane({
+    dir: join(dir, 'control-plane'),
+    audit: options.audit ?? false,
+  });
   stack.defer(() => controlPlane.stop());
   const phones = await startPhones({ count, prefix, net });
   stack.defer(() => phones.stop());
