@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -21,7 +22,7 @@ import {
 } from '../base/index.ts';
 import { createClient } from './client.ts';
 import { coreTypes } from './core-types.ts';
-import { accessTo, clientOf, json, serve, things } from './testing/harness.ts';
+import { accessTo, clientOf, json, serve, things, until } from './testing/harness.ts';
 import type { KubernetesObject } from './types.ts';
 
 interface ConfigMap extends KubernetesObject {
@@ -162,6 +163,39 @@ test('a call ends with the reason of its signal', async () => {
   const call = client.resource(things).create(thing, { signal: stop.signal });
   await assert.rejects(call, /shutting down/);
   await client.close();
+});
+
+test('a call that ended while it waited for a connection is never sent', async () => {
+  const held: ServerResponse[] = [];
+  await using server = await serve((_, response) => void held.push(response));
+  const client = createClient({
+    ...{ access: accessTo(server.url), logger: silentLogger, clock: systemClock },
+    ...{ userAgent: 'test', connections: 1 },
+  });
+  const resource = client.resource(things);
+  const first = resource.get('first');
+  await until(
+    () => held.length === 1,
+    () => 'the first call',
+  );
+  const stop = new AbortController();
+  const second = assert.rejects(resource.create(thing, { signal: stop.signal }), /not any more/);
+  const third = resource.get('third');
+  stop.abort(new Error('not any more'));
+  await second;
+  json(held[0]!, 200, thing);
+  await first;
+  await until(
+    () => held.length === 2,
+    () => 'the third call',
+  );
+  json(held[1]!, 200, thing);
+  await third;
+  await client.close();
+  assert.deepEqual(
+    server.asked.map(({ url }) => url.split('/').at(-1)),
+    ['first', 'third'],
+  );
 });
 
 test('a read that met a closed connection is sent again, a write is not', async () => {

@@ -162,12 +162,11 @@ export class Transport {
   ): Promise<CallResponse> {
     const credentials = await this.#options.access.credentials(fresh);
     const { calls } = this.#connect(credentials.tls);
-    const response = await calls
-      .request(this.#dispatch(request, credentials, signal))
-      .catch((error: unknown) => this.#failed(request.method, error));
-    const text = await response.body.text();
-    this.#count(request.method, response.statusCode);
-    return { code: response.statusCode, headers: response.headers, text };
+    const response = await collect(calls, this.#dispatch(request, credentials), signal).catch(
+      (error: unknown) => this.#failed(request.method, error),
+    );
+    this.#count(request.method, response.code);
+    return response;
   }
 
   async #open(
@@ -178,7 +177,7 @@ export class Transport {
     const credentials = await this.#options.access.credentials(fresh);
     const { streams } = this.#connect(credentials.tls);
     const response = await streams
-      .request(this.#dispatch(request, credentials, signal))
+      .request({ ...this.#dispatch(request, credentials), signal })
       .catch((error: unknown) => this.#failed(request.method, error));
     this.#count(request.method, response.statusCode);
     const body = response.body as StreamResponse['body'];
@@ -188,8 +187,7 @@ export class Transport {
   #dispatch(
     request: Pick<CallRequest, 'method' | 'path' | 'headers' | 'body'>,
     credentials: Credentials,
-    signal: AbortSignal,
-  ): Dispatcher.RequestOptions & { signal: AbortSignal } {
+  ): Dispatcher.DispatchOptions {
     return {
       origin: this.#base.origin,
       path: this.#base.pathname.replace(/\/$/, '') + request.path,
@@ -201,7 +199,6 @@ export class Transport {
         ...request.headers,
       },
       body: request.body ?? null,
-      signal,
     };
   }
 
@@ -255,6 +252,31 @@ export class Transport {
     if (!isNetworkError(error)) return error as Error;
     return new UnreachableError(`${what}: ${this.#base.origin} does not answer`, { cause: error });
   }
+}
+
+/** An answer in one piece. undici's own `request` makes a stream for it, which costs more than the answer. */
+function collect(
+  dispatcher: Dispatcher,
+  options: Dispatcher.DispatchOptions,
+  signal: AbortSignal,
+): Promise<CallResponse> {
+  const { promise, resolve, reject } = Promise.withResolvers<CallResponse>();
+  const chunks: Buffer[] = [];
+  let [code, headers]: [number, CallResponse['headers']] = [0, {}];
+  let abort = (): void => reject(signal.reason);
+  const onAbort = (): void => abort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  dispatcher.dispatch(options, {
+    onRequestStart(controller) {
+      abort = () => controller.abort(signal.reason as Error);
+      if (signal.aborted) abort();
+    },
+    onResponseStart: (_, status, fields) => void ([code, headers] = [status, fields]),
+    onResponseData: (_, chunk) => void chunks.push(chunk),
+    onResponseEnd: () => resolve({ code, headers, text: Buffer.concat(chunks).toString() }),
+    onResponseError: (_, error) => reject(error),
+  });
+  return promise.finally(() => signal.removeEventListener('abort', onAbort));
 }
 
 /** Calls `late` once after `idleMs` without a `pet`; one timer, however many pets. */
