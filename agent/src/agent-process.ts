@@ -2,7 +2,8 @@
  * The agent's process: flags, start, orderly end.
  *
  * Start: lock and open the state folder, take the join, load the driver, run agent, tunnel and health server
- * side by side. The site is reconciled from disk from the first moment, whether the region answers or not.
+ * side by side. The site is reconciled from disk from the first moment, whether the region answers or not. From
+ * a state folder that cannot be written it starts too, once it has joined, and says so in its report.
  * End, on SIGTERM or SIGINT: calls under way are aborted, what is to be on disk is waited for, exit 0; a
  * second signal, or 20 s, end it at once.
  */
@@ -12,6 +13,7 @@ import { join } from 'node:path';
 import {
   createFileIdentityStore,
   createTunnelClient,
+  type IdentityStore,
   type Join,
   planFeatures,
   type ProxyOptions,
@@ -34,7 +36,7 @@ import { agentFlags, type AgentFlags, exitCodes, helpText } from './options.ts';
 import { createSessions } from './sessions.ts';
 import { lockFolder } from './single-start.ts';
 import { SiteClock } from './site-clock.ts';
-import { openStore, type Store, systemDisk } from './store/index.ts';
+import { isUnwritable, openStore, peekDocument, type Store, systemDisk } from './store/index.ts';
 import { agentVersion } from './version.ts';
 
 const shutdownMs = 20_000;
@@ -112,7 +114,7 @@ export interface RunOptions {
 export async function runAgent(options: RunOptions): Promise<void> {
   const { flags, logger } = options;
   const folder = flags['state-dir'];
-  await using _lock = await claimFolder(folder);
+  await using _lock = await claimFolder(folder, logger);
   const joins = await JoinStore.open(folder, logger);
   if (flags['join-file'] !== undefined) await joins.take(await readJoin(flags['join-file']));
   if (!joins.value)
@@ -125,18 +127,30 @@ export async function runAgent(options: RunOptions): Promise<void> {
   await runSite({ ...options, store, joins, features }, joins.value);
 }
 
-async function claimFolder(folder: string): Promise<AsyncDisposable> {
+/** What a member that joined has on disk runs the site, also where nothing can be added to it. */
+async function claimFolder(folder: string, logger: Logger): Promise<AsyncDisposable> {
   try {
-    await systemDisk.makeFolder(folder);
-    const probe = join(folder, '.probe');
-    await systemDisk.writeSynced(probe, '');
-    await systemDisk.remove(probe);
+    await probeFolder(folder);
   } catch (cause) {
-    throw new TerminalError('NoState', `cannot write to ${folder}: give another --state-dir`, {
-      cause,
+    const hasJoined = (await peekDocument(join(folder, 'join', 'join'), systemDisk)) !== undefined;
+    if (!isUnwritable(cause) || !hasJoined)
+      throw new TerminalError('NoState', `cannot write to ${folder}: give another --state-dir`, {
+        cause,
+      });
+    logger.error('cannot write to the state folder: it takes no plan until it can', {
+      folder,
+      error: describeError(cause),
     });
   }
   return lockFolder(folder);
+}
+
+/** @throws the system's error when the folder cannot be written. */
+async function probeFolder(folder: string): Promise<void> {
+  await systemDisk.makeFolder(folder);
+  const probe = join(folder, '.probe');
+  await systemDisk.writeSynced(probe, 'x'.repeat(1024)); // an empty file fits a full disk
+  await systemDisk.remove(probe);
 }
 
 interface Site extends RunOptions {
@@ -161,6 +175,7 @@ async function runSite(site: Site, joined: Join): Promise<void> {
   const agent = new Agent({
     ...{ driver, store, clock, logger, sessions, boot, agentVersion, features },
     onCall: metrics.driverCall,
+    probe: () => probeFolder(flags['state-dir']),
   });
   const tunnel = openTunnel({ ...site, clock, boot, agent }, joined);
   agent.attach(tunnel);
@@ -196,20 +211,13 @@ interface TunnelParts extends Site {
 
 function openTunnel(parts: TunnelParts, joined: Join): TunnelClient {
   const { flags, proxy, logger, features, clock, boot, agent, joins } = parts;
-  const identity = createFileIdentityStore(join(flags['state-dir'], 'identity'));
   return createTunnelClient({
     hub: joined.hub,
     enroll: joined.enroll,
     cloudlet: joined.cloudlet,
     token: joined.token,
     caPin: joined.caPin,
-    store: {
-      load: () => identity.load(),
-      save: async (issued) => {
-        await identity.save(issued);
-        await joins.dropToken();
-      },
-    },
+    store: identityStore(join(flags['state-dir'], 'identity'), joins, logger),
     handler: agent,
     member: (flags.member ?? hostname()).slice(0, 63),
     agentVersion,
@@ -226,6 +234,26 @@ function openTunnel(parts: TunnelParts, joined: Join): TunnelClient {
         });
     },
   });
+}
+
+/** A certificate that cannot be kept serves this life: the key is on disk, and the next one enrols with it. */
+function identityStore(folder: string, joins: JoinStore, logger: Logger): IdentityStore {
+  const files = createFileIdentityStore(folder);
+  let unkept: Parameters<IdentityStore['save']>[0] | undefined;
+  return {
+    load: async () => ({ ...(await files.load()), ...unkept }),
+    save: async (issued) => {
+      try {
+        await files.save(issued);
+        unkept = undefined;
+        await joins.dropToken();
+      } catch (error) {
+        if (!isUnwritable(error)) throw error;
+        unkept = issued;
+        logger.warn('cannot keep the certificate', { error: describeError(error) });
+      }
+    },
+  };
 }
 
 /** New with each start, and later ones sort after earlier ones. */

@@ -111,7 +111,7 @@ export class Agent implements TunnelHandler {
     this.#publish();
     const beside = [this.#keepTime(signal), this.#watchFolder(signal)];
     await Promise.all([this.#reconciler.run(signal), ...beside]);
-    if (this.#isTimeKnown) await this.#saveTime();
+    if (this.#isTimeKnown) this.#background('time', this.#saveTime());
   }
 
   /** The next life starts not before the last time that was known to be right. */

@@ -8,15 +8,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { formatJoin, type Join, parseJoin } from '@cloudlet/tunnel/agent';
-import { InvalidError, type Logger, TerminalError } from '@cloudlet/runtime/base';
-import { Documents, systemDisk } from './store/index.ts';
+import { describeError, InvalidError, type Logger, TerminalError } from '@cloudlet/runtime/base';
+import { Documents, isUnwritable, systemDisk } from './store/index.ts';
 
 export class JoinStore {
   readonly #documents: Documents;
+  readonly #logger: Logger;
   #join: Join | undefined;
 
   private constructor(folder: string, logger: Logger) {
     this.#documents = new Documents(join(folder, 'join'), systemDisk, logger);
+    this.#logger = logger;
   }
 
   static async open(folder: string, logger: Logger): Promise<JoinStore> {
@@ -32,7 +34,8 @@ export class JoinStore {
   }
 
   /**
-   * Takes a join that was handed to this start; a later one of the same Cloudlet replaces the one before.
+   * Takes a join that was handed to this start; a later one of the same Cloudlet replaces the one before, for
+   * this start alone where the folder cannot be written.
    * @throws TerminalError when the folder belongs to another Cloudlet.
    */
   async take(given: Join): Promise<void> {
@@ -43,7 +46,12 @@ export class JoinStore {
         `the state folder belongs to Cloudlet ${known}, the join is for ${given.cloudlet}; give another --state-dir`,
       );
     this.#join = given;
-    await this.#documents.write('join', formatJoin(given));
+    try {
+      await this.#documents.write('join', formatJoin(given));
+    } catch (error) {
+      if (known === undefined || !isUnwritable(error)) throw error;
+      this.#logger.warn('cannot keep the join', { error: describeError(error) });
+    }
   }
 
   /** A certificate is there: the token has done its work. Both generations of the file lose it. */

@@ -34,31 +34,80 @@ test('the member that stands by does nothing but publish, and takes over without
   await second.stop();
 });
 
-test('a member that starts says nothing of its site until it has seen it, or not for long', async (t) => {
+const reasons = (life: Life): (string | undefined)[] =>
+  life.uplink.sites.map(
+    ({ conditions }) => conditions.find(({ type }) => type === 'PlatformReady')?.reason,
+  );
+
+/** A member that acted in its last life, and whose engine is gone in this one. */
+async function blindFromStart(t: Parameters<typeof aFolder>[0]) {
   const clock = new FakeClock();
   const driver = createFakeDriver({ clock });
   const folder = await aFolder(t);
   const before = await Life.start(folder, driver, clock);
-  await before.connect();
+  await before.connect([aPlan()]);
   await before.pass(2000);
+  assert.equal(before.uplink.active, true);
   await before.stop();
   const observe = driver.observe.bind(driver);
   driver.observe = () => {
-    throw new Error('the engine starts still');
+    throw new Error('the engine is gone');
   };
   const life = await Life.start(folder, driver, clock);
-  await life.connect();
-  await life.pass(20_000);
-  assert.deepEqual(life.uplink.sites, [], 'another one may act, and has said what it saw');
-  await life.pass(20_000);
-  const reasons = (): (string | undefined)[] =>
-    life.uplink.sites.map(
-      ({ conditions }) => conditions.find(({ type }) => type === 'PlatformReady')?.reason,
-    );
-  assert.deepEqual(reasons().at(-1), 'EngineUnreachable');
-  driver.observe = observe;
+  return { driver, life, mend: () => void (driver.observe = observe) };
+}
+
+test('a member that starts with a dead engine claims nothing, though it acted before', async (t) => {
+  const { life, driver, mend } = await blindFromStart(t);
+  assert.equal(life.agent.active(), false, 'not in its hello either');
+  const calls = driver.calls.ensure;
+  await life.connect([aPlan({ sequence: 2, replicas: 2 })]);
   await life.pass(40_000);
-  assert.equal(reasons().at(-1), 'Serving');
+  assert.deepEqual([life.uplink.active, life.uplink.sites], [false, []], 'another one may act');
+  assert.equal(driver.calls.ensure, calls);
+  mend();
+  await life.pass(40_000);
+  assert.equal(life.uplink.active, true);
+  assert.equal(reasons(life).at(-1), 'Serving');
+  await life.stop();
+});
+
+test('a member with a dead engine speaks for the site when no other one would, and tries again to let go', async (t) => {
+  const { life, driver } = await blindFromStart(t);
+  await life.connect();
+  await life.pass(40_000);
+  const calls = driver.calls.ensure;
+  life.agent.deputize(true);
+  await life.pass(5_000);
+  assert.equal(life.uplink.active, false, 'the others are asked first');
+  life.agent.deputize(false);
+  life.agent.deputize(true);
+  await life.pass(1_000);
+  assert.equal(life.uplink.active, true);
+  assert.equal(reasons(life).at(-1), 'EngineUnreachable');
+  assert.equal(driver.calls.ensure, calls, 'it changes nothing');
+  await life.pass(400_000);
+  assert.equal(life.uplink.active, false);
+  await life.stop();
+});
+
+test('a leader whose engine falls silent lets go before the Lease is contested, and takes it back', async (t) => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock });
+  const life = await Life.start(await aFolder(t), driver, clock);
+  await life.connect([aPlan()]);
+  await life.pass(2000);
+  driver.fake.reachable = false;
+  await life.pass(10_000);
+  assert.equal(life.uplink.active, true, 'engines are restarted');
+  assert.equal(reasons(life).at(-1), 'EngineUnreachable');
+  await life.pass(10_000);
+  assert.equal(life.uplink.active, false);
+  driver.fake.reachable = true;
+  await life.pass(40_000);
+  assert.equal(life.uplink.active, true);
+  assert.equal(reasons(life).at(-1), 'Serving');
+  assert.equal(driver.fake.started, 1, 'nothing was restarted');
   await life.stop();
 });
 

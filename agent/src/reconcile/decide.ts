@@ -52,10 +52,11 @@ export function decide(situation: Situation): Decision {
 }
 
 function decidePlan(
-  { observed, lane, work, fresh, startedAt, now }: Situation,
+  { record, observed, lane, work, fresh, startedAt, now }: Situation,
   plan: NonNullable<InstanceRecord['plan']>,
 ): Decision {
-  const isThere = observed?.sequence === plan.sequence && observed.deployed.status === 'True';
+  const isOurs = observed?.sequence === plan.sequence && !record.displaces;
+  const isThere = isOurs && observed?.deployed.status === 'True';
   const begin: Decision = { kind: 'Begin', work: { kind: 'Ensure', plan } };
   if (work === undefined) return isThere && !fresh && now - startedAt < resyncMs ? nothing : begin;
   if (work.kind !== 'Ensure' || work.plan !== plan) return begin;

@@ -5,13 +5,14 @@
  * at the instance, and the look decides from what is known then (decide.ts). Nothing is done before the first
  * snapshot, by a member that does not lead, or from a store that lost something and was not told anew.
  */
+import type { Plan } from '@cloudlet/crds';
 import type { Driver, InstanceObservation, SiteObservation } from '@cloudlet/drivers';
 import { type Clock, describeError, type Logger, type Random } from '@cloudlet/runtime/base';
 import type { InstanceRecord, Store } from '../store/index.ts';
 import { decide } from './decide.ts';
 import { Lanes, type LanesOptions, type LaneState } from './lanes.ts';
 import { Observer } from './observer.ts';
-import { type Role, roleOf } from './role.ts';
+import { isSeen, type Role, roleOf } from './role.ts';
 
 export interface ReconcilerOptions {
   readonly driver: Driver;
@@ -38,6 +39,10 @@ export interface InstanceSight {
 
 /** A little longer than `decide` waits before it believes that an instance is gone. */
 const goneAgainMs = 1_100;
+/** A platform that is silent for longer is not this member's to speak for: engines restart faster. */
+const blindMs = 15_000;
+/** A member that reports as the last resort gives the others another chance after so long. */
+const lastResortMs = 300_000;
 /** Everything is looked at again after so long, whatever happened or did not. */
 const sweepMs = 60_000;
 
@@ -47,8 +52,15 @@ export class Reconciler {
   readonly #observer: Observer;
   readonly #startedAt: number;
   #role: Role;
+  /** It acted in its last life, and has not seen its platform in this one. */
+  #actedBefore: boolean;
   /** The region asked this member to act though another one leads. */
   #isDeputy = false;
+  /** Since when the platform does not answer; monotonic. */
+  #unseenSince: number | undefined;
+  /** Times that the region asked to deputize while it did not. */
+  #asked = 0;
+  #lastResortSince = 0;
   /** Whether the store may be acted from. */
   #isTrusted: boolean;
   /** Instances whose plan came anew and has not been begun. */
@@ -59,7 +71,10 @@ export class Reconciler {
     this.#options = options;
     this.#startedAt = clock.monotonic();
     this.#isTrusted = store.desired.intact;
-    this.#role = { active: store.site.value.active, acts: false };
+    // Until it has seen its platform it claims nothing: another member may act by now.
+    this.#role = { active: false, acts: false };
+    this.#actedBefore = store.site.value.active;
+    this.#unseenSince = this.#startedAt - blindMs;
     const shared = { driver, clock, logger, ...(random ? { random } : {}) };
     this.#lanes = new Lanes({
       ...shared,
@@ -120,7 +135,41 @@ export class Reconciler {
   async #sweep(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#options.clock.sleep(sweepMs, signal).catch(() => undefined); // the loop sees the abort
-      if (!signal.aborted) this.lookAtAll();
+      if (signal.aborted) return;
+      const isOver = this.#monotonic - this.#lastResortSince > lastResortMs;
+      if (this.#isLastResort && isOver) this.#letGo();
+      this.lookAtAll();
+    }
+  }
+
+  get #monotonic(): number {
+    return this.#options.clock.monotonic();
+  }
+
+  get #isBlind(): boolean {
+    return this.#unseenSince !== undefined && this.#monotonic - this.#unseenSince >= blindMs;
+  }
+
+  /** The region comes to ask again only when no other member acts. */
+  get #isLastResort(): boolean {
+    return this.#isDeputy && this.#asked > 1;
+  }
+
+  /** Another member that came meanwhile may see the platform. */
+  #letGo(): void {
+    this.#asked = 0;
+    this.#takeRole();
+  }
+
+  /** Notes whether the platform answers, and looks again when its silence counts. */
+  #watchSight(): void {
+    const { site, failure } = this.#observer;
+    if (isSeen(site) && failure === undefined) {
+      this.#unseenSince = undefined;
+      this.#asked = 0;
+    } else if (this.#unseenSince === undefined) {
+      this.#unseenSince = this.#monotonic;
+      this.#options.clock.after(blindMs, () => this.#takeRole());
     }
   }
 
@@ -132,10 +181,13 @@ export class Reconciler {
   /** The region asks this member to act though another one leads, or no longer. */
   deputize(acts: boolean): void {
     if (this.#isDeputy === acts) return;
+    if (!acts && this.#role.active) this.#asked = 0; // somebody else took over
     this.#isDeputy = acts;
+    if (acts && this.#isBlind) this.#asked++;
+    this.#lastResortSince = this.#monotonic;
     this.#options.logger.info(acts ? 'the region asks to deputize' : 'no longer a deputy');
     // Another one acts after it: what it did as deputy gives it no claim.
-    if (this.#observer.site) this.#takeRole(acts && this.#role.active);
+    this.#takeRole(acts && this.#role.active);
   }
 
   /** A plan came that was not here before. */
@@ -200,7 +252,10 @@ export class Reconciler {
   }
 
   #observed(change: { readonly ids: readonly string[]; readonly site: boolean }): void {
-    if (change.site) this.#takeRole();
+    if (change.site) {
+      this.#watchSight();
+      this.#takeRole();
+    }
     for (const id of change.ids) {
       this.look(id);
       // What went right after it was made is believed only a moment later; nothing else would tell again.
@@ -209,11 +264,17 @@ export class Reconciler {
     if (change.site) this.#options.onSite();
   }
 
-  #takeRole(wasActive = this.#role.active): void {
+  #takeRole(wasActive = this.#role.active || this.#actedBefore): void {
     const { store, logger } = this.#options;
     const before = this.#role;
-    const now = roleOf(this.#observer.site, { wasActive, isDeputy: this.#isDeputy });
+    const now = roleOf(this.#observer.site, {
+      wasActive,
+      isDeputy: this.#isDeputy,
+      isBlind: this.#isBlind,
+      isLastResort: this.#isLastResort,
+    });
     this.#role = now;
+    if (this.#unseenSince === undefined) this.#actedBefore = false;
     if (before.active !== now.active) {
       logger.info(now.active ? 'this member acts for the site' : 'this member stands by');
       this.#background('role', store.site.update({ active: now.active && !this.#isDeputy }));
@@ -231,13 +292,21 @@ export class Reconciler {
   #laneChanged(id: string): void {
     const record = this.#options.store.desired.records.get(id);
     const isDone = this.#lanes.stateOf(id).kind === 'Done';
-    if (isDone && this.#lanes.workOf(id)?.kind === 'Remove' && record?.removal && !record.removed)
+    const work = this.#lanes.workOf(id);
+    if (isDone && work?.kind === 'Remove' && record?.removal && !record.removed)
       this.#background('removal', this.#noteRemoved(id, record.removal.sequence));
+    else if (isDone && work?.kind === 'Ensure' && record?.displaces)
+      this.#background('plan', this.#noteCarriedOut(id, work.plan));
     else this.#options.onInstance(id);
   }
 
   async #noteRemoved(id: string, sequence: number): Promise<void> {
     await this.#options.store.desired.markRemoved(id, sequence);
+    this.look(id);
+  }
+
+  async #noteCarriedOut(id: string, plan: Plan): Promise<void> {
+    await this.#options.store.desired.markCarriedOut(id, plan);
     this.look(id);
   }
 

@@ -5,13 +5,7 @@
  * Guarantees: fits the schema and the limit of a report, whatever a platform says; holds no time but those
  * of the platform, so that an equal report is one of the same meaning.
  */
-import {
-  appInstReasons,
-  cloudletReasons,
-  type Condition,
-  type Plan,
-  type TaskStatus,
-} from '@cloudlet/crds';
+import { appInstReasons, cloudletReasons, type Condition, type TaskStatus } from '@cloudlet/crds';
 import type { InstanceObservation, Verdict } from '@cloudlet/drivers';
 import { type InstanceReport, limits } from '@cloudlet/tunnel/agent';
 import type { LaneState } from '../reconcile/lanes.ts';
@@ -52,9 +46,8 @@ export function instanceContent(view: InstanceView): InstanceContent {
   const deployed = deployedOf(view);
   const healthy = healthyOf(view);
   const object = record.refused?.object ?? record.plan?.object;
-  const revision = record.revisions.find(
-    ({ sequence }) => sequence === observed?.sequence,
-  )?.revision;
+  const ofObserved = record.revisions.find(({ sequence }) => sequence === observed?.sequence);
+  const revision = record.displaces ? undefined : ofObserved?.revision;
   const warnings = 'warnings' in lane ? lane.warnings : [];
   const tasks = observed?.tasks ?? [];
   const content: InstanceContent = {
@@ -100,17 +93,17 @@ function deployedOf({ record, observed, lane, held, stale, agentVersion }: Insta
   if (plan?.suspend)
     return verdict(observed?.deployed.status ?? 'Unknown', 'Suspended', 'It is left as it is.');
   if (lane.kind === 'Failed') return failedOf(lane);
-  if (isCarriedOut(plan, observed)) return observed.deployed;
+  if (isCarriedOut(record, observed)) return observed.deployed;
   if (held) return verdict('Unknown', held.reason, `Changes wait: ${held.message}`);
   return verdict('False', 'Progressing', progressText(lane, observed));
 }
 
 /** Whether what is there was made from the plan in force. */
 function isCarriedOut(
-  plan: Plan | undefined,
+  { plan, displaces }: InstanceRecord,
   observed: InstanceObservation | undefined,
 ): observed is InstanceObservation {
-  return observed !== undefined && (!plan || observed.sequence === plan.sequence);
+  return observed !== undefined && !displaces && (!plan || observed.sequence === plan.sequence);
 }
 
 function removingOf(lane: LaneState, held: InstanceView['held']): Verdict {

@@ -49,5 +49,11 @@ export const systemDisk: Disk = {
   },
 };
 
+const unwritable = ['EROFS', 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EIO'];
+
+/** Whether a write failed for the disk's sake: read-only, full, or not ours to write. */
+export const isUnwritable = (error: unknown): boolean =>
+  error instanceof Error && unwritable.includes((error as NodeJS.ErrnoException).code ?? '');
+
 export const isMissing = (error: unknown): boolean =>
   error instanceof Error && (error as NodeJS.ErrnoException).code === 'ENOENT';

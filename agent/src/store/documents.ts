@@ -4,13 +4,14 @@
  * Guarantees: once `write` or `remove` resolved, every later `open` sees that state or a newer one; a
  * document is seen whole or not at all (its first line carries the hash of the rest); writes of one name
  * happen in the order of their calls. A document that fails its hash falls back to the generation before and
- * says so; where both fail it is set aside as `<name>.broken` and `intact` is false.
+ * says so; where both fail it is set aside as `<name>.broken` and `intact` is false. A folder that cannot be
+ * written is read all the same.
  * Layout: `<name>` now, `<name>.prev` before, `<name>.next` being written.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { describeError, type Logger } from '@cloudlet/runtime/base';
-import { type Disk, isMissing } from './disk.ts';
+import { type Disk, isMissing, isUnwritable } from './disk.ts';
 import { Serial } from './serial.ts';
 
 const header = (text: string): string =>
@@ -36,16 +37,25 @@ export class Documents {
 
   /** Reads every document that `accepts` takes; it throws where a text is not what it should be. */
   async open(accepts: (name: string, text: string) => void): Promise<void> {
-    await this.#disk.makeFolder(this.#folder);
-    const files = await this.#disk.list(this.#folder);
+    const files = await this.#filesThere();
     for (const file of files.filter((name) => name.endsWith('.next') || name.endsWith('.link')))
-      await this.#disk.remove(join(this.#folder, file));
+      await tidied(this.#disk.remove(join(this.#folder, file)));
     const names = new Set(
       files
         .filter((file) => !/\.(next|link|broken)$/.test(file))
         .map((file) => file.replace(/\.prev$/, '')),
     );
     for (const name of [...names].sort()) await this.#load(name, accepts);
+  }
+
+  async #filesThere(): Promise<readonly string[]> {
+    await tidied(this.#disk.makeFolder(this.#folder));
+    try {
+      return await this.#disk.list(this.#folder);
+    } catch (error) {
+      if (isMissing(error)) return []; // and cannot be made
+      throw error;
+    }
   }
 
   async #load(name: string, accepts: (name: string, text: string) => void): Promise<void> {
@@ -68,7 +78,7 @@ export class Documents {
         error: describeError(error),
       });
       await this.#disk.rename(path, `${path}.broken`).catch(() => undefined); // may be missing
-      await this.#disk.remove(`${path}.prev`);
+      await tidied(this.#disk.remove(`${path}.prev`));
     }
   }
 
@@ -113,6 +123,15 @@ export class Documents {
       await this.#disk.remove(path);
       await this.#disk.syncFolder(this.#folder);
     });
+  }
+}
+
+/** What an unwritable disk keeps of a clean-up does no harm: the next start tries it again. */
+async function tidied(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isUnwritable(error)) throw error;
   }
 }
 

@@ -53,7 +53,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 }
 
 export { DesiredStore, type InstanceRecord, type PlanVerdict, sequenceOf } from './desired.ts';
-export { type Disk, systemDisk } from './disk.ts';
+export { type Disk, isUnwritable, systemDisk } from './disk.ts';
 export { Documents, peekDocument } from './documents.ts';
 export { Notes } from './notes.ts';
 export { SiteStore } from './site.ts';

@@ -66,6 +66,18 @@ test('an agent that redials within the grace keeps its site; then it is lost', a
   assert.deepEqual(said.slice(2), ['lost a', 'empty']);
 });
 
+test('an agent that was started again has the time of a take-over to see its platform', async () => {
+  const { site, clock, said, add } = aSite();
+  add(new RecordingLink({ boot: 'a' })).end();
+  await clock.advance(3_000);
+  const again = add(new RecordingLink({ boot: 'b', active: false }));
+  await clock.advance(3_000);
+  again.active = true;
+  site.roleChanged(again);
+  await clock.advance(60_000);
+  assert.deepEqual(said, ['acts a', 'stood down a', 'acts b']);
+});
+
 test('while another member is connected a take-over has 20 s before the site is lost', async () => {
   const { clock, said, add } = aSite();
   const warm = add(new RecordingLink({ boot: 'b', active: false }));

@@ -68,7 +68,11 @@ export class Site {
     link.closed.addEventListener('abort', () => this.#remove(link), { once: true });
     if (link.closed.aborted) this.#remove(link);
     else if (link.active) this.#claim(link);
-    else if (!this.#acting) this.#awaitDeputy();
+    else if (!this.#acting) {
+      // An agent that was started again is here, and acts when it has seen its platform.
+      if (this.#lastBoot !== undefined) this.#awaitTakeover(takeoverGraceMs);
+      this.#awaitDeputy();
+    }
   }
 
   touch(id: string): void {
@@ -135,10 +139,13 @@ export class Site {
       this.#claim(next);
       return;
     }
-    this.#lostTimer?.cancel();
-    const graceMs = this.#members.size > 0 ? takeoverGraceMs : redialGraceMs;
-    this.#lostTimer = this.#options.clock.after(graceMs, () => this.lose());
+    this.#awaitTakeover(this.#members.size > 0 ? takeoverGraceMs : redialGraceMs);
     this.#awaitDeputy();
+  }
+
+  #awaitTakeover(graceMs: number): void {
+    this.#lostTimer?.cancel();
+    this.#lostTimer = this.#options.clock.after(graceMs, () => this.lose());
   }
 
   #awaitDeputy(): void {
