@@ -17,6 +17,11 @@ async function pass(clock: FakeClock, seconds: number): Promise<void> {
   }
 }
 
+async function passUntil(clock: FakeClock, what: string, look: () => boolean): Promise<void> {
+  for (let second = 0; second < 60 && !look(); second++) await pass(clock, 1);
+  await eventually(what, look);
+}
+
 const aRequest: SessionRequest = { id: 's1', kind: 'exec', argv: ['cat'], user: 'ann' };
 
 async function echoed(stream: Duplex, text: string): Promise<string> {
@@ -135,8 +140,51 @@ test('a hub that drains has its sites redial within the time and closes empty', 
   await region.server.drain(200);
   assert.equal(region.server.links().length, 0);
   await eventually('the agent let go', () => agent.handler.disconnects.length === 1);
-  assert.match(agent.handler.disconnects[0]!, /asked to redial/);
+  assert.match(agent.handler.disconnects[0]!, /asked to redial/, 'at the end of its time');
   assert.equal(other.server.links().length, 0);
+});
+
+test('a hub that drains serves the site until the next has it, and it is never without', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  await using other = await aRegion({ clock, authority: region.authority });
+  await using line = await aLine(region.hub);
+  const lines: string[] = [];
+  const logger = recordingLogger(lines);
+  const agent = await region.agent({ hub: line.address, random: () => 0.1, clock, logger });
+  await connected(region, agent);
+  const link = await linkOf(region);
+  line.accepts = false; // as long as the first tries lead to the hub that goes
+  const drained = region.server.drain(20_000);
+  await passUntil(clock, 'a try', () =>
+    lines.some((text) => text.includes('cannot reach the hub')),
+  );
+  link.sendPlan(aPlan('meanwhile'), 'hash');
+  await eventually('the plan', () => agent.handler.plans.has('meanwhile'));
+  agent.client.report(aReport('meanwhile'));
+  await eventually('the report', () => region.backend.reports.length === 1);
+  line.to(other.hub);
+  line.accepts = true;
+  await passUntil(clock, 'the site is at the other', () => other.server.links().length === 1);
+  await drained;
+  agent.client.report(aReport('later'));
+  await eventually('its report there', () => other.backend.reports.length === 1);
+  assert.equal(agent.client.connected, true);
+  assert.deepEqual(agent.handler.disconnects, []);
+  assert.equal(agent.handler.welcomes.length, 2);
+});
+
+test('a site that finds no other hub lets go of the one that drains before its time', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  const agent = await region.agent({ random: () => 1e-4, clock });
+  await connected(region, agent);
+  const drained = region.server.drain(3_600_000);
+  const startedMs = clock.monotonic();
+  while (agent.handler.disconnects.length === 0) await pass(clock, 1);
+  await drained;
+  assert.match(agent.handler.disconnects[0]!, /no other is found/);
+  assert.ok(clock.monotonic() - startedMs < 3_600_000 * 0.1, 'long before its time');
 });
 
 test('a session goes on through a hub that drains while the site is at the next already', async () => {
@@ -154,7 +202,7 @@ test('a session goes on through a hub that drains while the site is at the next 
   const drained = region.server.drain(20_000).then(() => (isDrained = true));
   await pass(clock, 3);
   await eventually('the site is at the other', () => other.server.links().length === 1);
-  assert.equal(agent.handler.disconnects.length, 1);
+  assert.deepEqual(agent.handler.disconnects, []);
   assert.equal(await echoed(stream, 'meanwhile'), 'meanwhile');
   link.sendPlan(aPlan('late'), 'hash'); // the other hub says it
   await pass(clock, 15);

@@ -3,9 +3,10 @@
  *
  * Guarantees: it never gives up on what can heal, and what can heal is everything but a damaged key; delays
  * grow with jitter, to 8 s in the first minute without a link and to 60 s later; after a failed handshake
- * the other way (direct or WebSocket) is tried next, and the way that worked is tried first.
+ * the other way (direct or WebSocket) is tried next, and the way that worked is tried first. A hub that
+ * drains keeps the site until the next hub has welcomed it, unless none is to be found.
  */
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import {
   backoffMs,
   describeError,
@@ -27,11 +28,12 @@ import {
   type SiteReport,
   type SiteSpan,
 } from '../wire.ts';
-import { AgentConnection, type Ending, type Welcome } from './connection.ts';
-import { dial, type Way } from './dial.ts';
+import { AgentConnection, endingOf, type Ending, reasonOf, type Welcome } from './connection.ts';
+import { dial, otherWay, type Way } from './dial.ts';
 import {
   enroll,
   enrollOnce,
+  isUsable,
   renewalTime,
   requestCertificate,
   type EnrollOptions,
@@ -74,6 +76,8 @@ const dialDeadlineMs = 20_000;
 const firstMinuteMs = 60_000;
 const slowPace = { baseMs: 60_000, maxMs: 60_000, jitter: 0.5 } as const;
 const hourMs = 3_600_000;
+/** Dials that fail before a hub that drains is let go of: one may still be led to the hub that goes. */
+const movesTried = 3;
 
 export function createTunnelClient(options: TunnelClientOptions): TunnelClient {
   return new Client(options);
@@ -88,10 +92,14 @@ class Client implements TunnelClient {
   readonly #reports: ReportOutbox;
   readonly #enrollOptions: EnrollOptions;
   #way: Way;
+  /** The one that was dialled last. */
   #connection: AgentConnection | undefined;
+  /** The one that was welcomed last, and carries what the site says; that of a hub that drains, too. */
+  #uplink: AgentConnection | undefined;
   /** To hubs that drain, while sessions go through them. */
   readonly #retired = new Set<AgentConnection>();
-  #isWelcome = false;
+  /** Tries to find another hub since the one of the uplink drains. */
+  #failedMoves = 0;
   #handling: Promise<void> = Promise.resolve();
   #renewal: { at: number; tries: number; isRunning: boolean } | undefined;
 
@@ -113,7 +121,7 @@ class Client implements TunnelClient {
   }
 
   get connected(): boolean {
-    return this.#isWelcome;
+    return this.#uplink !== undefined;
   }
 
   report(report: InstanceReport, spans?: readonly SiteSpan[]): void {
@@ -125,12 +133,12 @@ class Client implements TunnelClient {
   }
 
   setActive(active: boolean): void {
-    if (this.#isWelcome) this.#connection?.setActive(active);
+    this.#uplink?.setActive(active);
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const end = (): void => {
-      for (const connection of [this.#connection, ...this.#retired])
+      for (const connection of [this.#connection, this.#uplink, ...this.#retired])
         connection?.end('the agent stops');
     };
     signal.addEventListener('abort', end, { once: true });
@@ -176,22 +184,42 @@ class Client implements TunnelClient {
       const reason = describeError(error);
       this.#logger.info('cannot reach the hub', { hub: this.#options.hub, way, reason });
       this.#way = otherWay(way);
+      this.#notMoved();
       if (error instanceof ForbiddenError) await this.#enrollAgain(signal);
       return { ending: { kind: 'Lost', reason }, wasUp: false };
     }
     this.#connection = connection;
     if (signal.aborted) connection.end('the agent stops');
     const ending = await connection.ended;
-    if (!connection.closed.aborted) this.#keepSessions(connection);
-    const wasUp = this.#isWelcome;
-    this.#down(ending);
+    const wasUp = connection.isWelcome;
+    if (!connection.closed.aborted) this.#leave(connection);
+    else if (wasUp) this.#down(connection, ending);
+    else this.#notWelcomed(ending);
     if (!wasUp && ending.kind === 'Lost') this.#way = otherWay(way);
     if (ending.kind === 'Refused' && refusalPolicy(ending.refusal.reason).enrolAgain)
       await this.#enrollAgain(signal);
     return { ending, wasUp };
   }
 
-  #keepSessions(connection: AgentConnection): void {
+  /** The hub drains: the connection to it goes on until another has its place, or its time is over. */
+  #leave(connection: AgentConnection): void {
+    this.#failedMoves = 0;
+    this.#options.handler.deputize(false); // the mandate was of this hub, and the next is told who acts
+    const ended = (): void => this.#down(connection, endingOf(connection));
+    connection.closed.addEventListener('abort', ended, { once: true });
+  }
+
+  /** Who finds no other hub lets go of the one that drains: it may be the only one, and ends sooner so. */
+  #notMoved(): void {
+    const uplink = this.#uplink;
+    if (!uplink || ++this.#failedMoves < movesTried) return;
+    this.#down(uplink, { kind: 'Redial', reason: 'the hub drains, and no other is found' });
+    this.#retire(uplink);
+  }
+
+  #retire(connection: AgentConnection): void {
+    connection.retire();
+    if (connection.closed.aborted) return;
     this.#retired.add(connection);
     const forget = (): void => void this.#retired.delete(connection);
     connection.closed.addEventListener('abort', forget, { once: true });
@@ -254,7 +282,7 @@ class Client implements TunnelClient {
         have: [...handler.have()],
       },
       welcomed: (welcome, send) => {
-        this.#welcomed(welcome);
+        this.#welcomed(connection, welcome);
         this.#reports.attach(send);
       },
       acknowledged: (ack) => this.#reports.acknowledged(ack),
@@ -264,27 +292,37 @@ class Client implements TunnelClient {
     return connection;
   }
 
-  #welcomed(welcome: Welcome): void {
-    this.#isWelcome = true;
+  #welcomed(connection: AgentConnection, welcome: Welcome): void {
+    const before = this.#uplink;
+    this.#uplink = connection;
+    if (before) this.#retire(before);
     this.#logger.info('connected', { hub: welcome.hub, way: this.#way });
     const { hub, cloudlet, cloudletUid } = welcome;
     const skewMs = welcome.time - this.#clock.now();
     this.#options.handler.welcomed({ hub, cloudlet, cloudletUid, skewMs });
   }
 
-  #down(ending: Ending): void {
-    this.#connection = undefined;
+  /** The site has no link, unless another one has taken this one's place. */
+  #down(connection: AgentConnection, ending: Ending): void {
+    if (this.#uplink !== connection) return;
+    this.#uplink = undefined;
     this.#reports.detach();
-    const reason =
-      ending.kind === 'Refused'
-        ? `${ending.refusal.reason}: ${ending.refusal.message}`
-        : ending.reason;
+    this.#tellEnd(ending);
+    this.#options.handler.disconnected(reasonOf(ending));
+  }
+
+  #notWelcomed(ending: Ending): void {
+    if (!this.#uplink) return this.#tellEnd(ending);
+    this.#logger.info('no other hub yet', { kind: ending.kind, reason: reasonOf(ending) });
+    this.#notMoved();
+  }
+
+  #tellEnd(ending: Ending): void {
     // What is refused for good waits for a person, who finds the reason and the remedy here.
     const isStuck =
       ending.kind === 'Refused' && refusalPolicy(ending.refusal.reason).pace === 'slow';
-    this.#logger.log(isStuck ? 'warn' : 'info', 'disconnected', { kind: ending.kind, reason });
-    if (this.#isWelcome) this.#options.handler.disconnected(reason);
-    this.#isWelcome = false;
+    const fields = { kind: ending.kind, reason: reasonOf(ending) };
+    this.#logger.log(isStuck ? 'warn' : 'info', 'disconnected', fields);
   }
 
   /** One message after the other, also across connections; a handler that fails costs its message alone. */
@@ -359,13 +397,4 @@ class Client implements TunnelClient {
     }
     connection.end('moves to the new certificate');
   }
-}
-
-function otherWay(way: Way): Way {
-  return way === 'direct' ? 'websocket' : 'direct';
-}
-
-function isUsable(stored: StoredIdentity, now: number): boolean {
-  if (stored.certificatePem === undefined || stored.caPem === undefined) return false;
-  return now < Date.parse(new X509Certificate(stored.certificatePem).validTo);
 }

@@ -4,7 +4,7 @@
  * Guarantees: plans, removals and forgets reach the handler one after the other in the order sent, and the
  * stream is read no faster than the handler takes them; the end of a connection is decided here and waits
  * for no event of a library (watchdog): two pings without an answer, silence, or a process that slept. A hub
- * that drains is left at once for another, and the sessions through it go on until its deadline.
+ * that drains is served until another has the site, and the sessions through it go on until its deadline.
  */
 import {
   connect,
@@ -39,12 +39,21 @@ type Hello = Extract<AgentMessage, { t: 'hello' }>;
 export type Welcome = Extract<HubMessage, { t: 'welcome' }>;
 export type Refuse = Extract<HubMessage, { t: 'refuse' }>;
 
-/** How a connection ended. */
+/** How a connection ended, or why another one is to be dialled while it goes on. */
 export type Ending =
   | { readonly kind: 'Lost'; readonly reason: string }
   | { readonly kind: 'Refused'; readonly refusal: Refuse }
   /** Wanted by one of the ends: redial at once. */
   | { readonly kind: 'Redial'; readonly reason: string };
+
+export const reasonOf = (ending: Ending): string =>
+  ending.kind === 'Refused' ? `${ending.refusal.reason}: ${ending.refusal.message}` : ending.reason;
+
+/** Of a connection that went on after it had asked for another. */
+export const endingOf = ({ closed }: AgentConnection): Ending => ({
+  kind: 'Redial',
+  reason: describeError(closed.reason),
+});
 
 export interface ConnectionOptions {
   readonly socket: TLSSocket;
@@ -63,6 +72,7 @@ export interface ConnectionOptions {
 
 const hubMessageTypes = new Set(hubMessage.options.map((option) => option.shape.t.value));
 const helloDeadlineMs = 20_000;
+const redialText = 'the hub asked to redial';
 /** Time for the region to take the rest of a session's output and close it. */
 const sessionLingerMs = 300_000;
 
@@ -76,7 +86,8 @@ export class AgentConnection {
   #resolve!: (ending: Ending) => void;
   #timer: Timer | undefined;
   #isWelcome = false;
-  /** It serves the sessions that it has and nothing else: another connection has its place. */
+  /** The hub drains, and the agent looks for another. */
+  #isLeaving = false;
   #isRetired = false;
   #missed = 0;
   #bytesRead = 0;
@@ -99,6 +110,10 @@ export class AgentConnection {
     this.#timer = clock.after(helloDeadlineMs, () => this.#lost('no welcome in time'));
   }
 
+  get isWelcome(): boolean {
+    return this.#isWelcome;
+  }
+
   /** Sessions that are open. */
   get sessions(): number {
     return this.#sessions.size;
@@ -117,14 +132,20 @@ export class AgentConnection {
     this.#end({ kind: 'Redial', reason });
   }
 
-  /** Has the agent redial; the connection stays `leftMs` longer at most, and no longer than its sessions. */
-  #retire(reason: string, leftMs: number): void {
+  /** Another connection has its place: it serves the sessions that it has and nothing else. */
+  retire(): void {
     if (this.#closed.signal.aborted || this.#isRetired) return;
-    if (this.#sessions.size === 0) return this.end(reason);
+    if (this.#sessions.size === 0) return this.end(redialText);
     this.#isRetired = true;
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(leftMs, () => this.end(reason));
-    this.#resolve({ kind: 'Redial', reason });
+  }
+
+  /** Has the agent dial another hub. This connection goes on until it is retired, `leftMs` at most. */
+  #leave(leftMs: number): void {
+    if (this.#closed.signal.aborted || this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#options.clock.after(leftMs, () => this.end(redialText));
+    this.#resolve({ kind: 'Redial', reason: redialText });
   }
 
   #lost(reason: string): void {
@@ -232,7 +253,7 @@ export class AgentConnection {
   #redialWithin(withinMs: number): void {
     const { clock, random } = this.#options;
     const afterMs = withinMs * 0.5 * random();
-    clock.after(afterMs, () => this.#retire('the hub asked to redial', withinMs - afterMs));
+    clock.after(afterMs, () => this.#leave(withinMs - afterMs));
   }
 
   #ping(): void {
@@ -265,7 +286,7 @@ export class AgentConnection {
     stream.on('error', (error) => logger.debug('session stream', { error }));
     stream.once('close', () => {
       this.#sessions.delete(request.id);
-      if (this.#isRetired && this.#sessions.size === 0) this.end('the hub asked to redial');
+      if (this.#isRetired && this.#sessions.size === 0) this.end(redialText);
       ended.abort(new UnreachableError('the session ended'));
     });
     stream.once('response', (headers) => void this.#serve(request, stream, headers, ended.signal));

@@ -23,6 +23,8 @@ import { connectTcp, type Address, type ProxyOptions } from './proxy.ts';
 
 export type Way = 'direct' | 'websocket';
 
+export const otherWay = (way: Way): Way => (way === 'direct' ? 'websocket' : 'direct');
+
 /** How a hub is recognised. */
 export type Trust = { readonly caPem: string } | { readonly caPin: string };
 

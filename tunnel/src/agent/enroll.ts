@@ -230,3 +230,9 @@ export function renewalTime(certificatePem: string, random: Random = Math.random
   const third = (notAfter - notBefore) / 3;
   return notAfter - third * (1 + 0.1 * random());
 }
+
+/** Whether there is a certificate whose time is not over. */
+export function isUsable(stored: StoredIdentity, now: number): boolean {
+  if (stored.certificatePem === undefined || stored.caPem === undefined) return false;
+  return now < Date.parse(new X509Certificate(stored.certificatePem).validTo);
+}
