@@ -1,7 +1,7 @@
 /** Faults between a site and its region, and at a site: link, agent, platform. */
 import type { Cut, SiteAction, Spoil } from '../scale/hollow-messages.ts';
 import type { FaultBed } from './bed.ts';
-import { type Fault, type Injection, siteOf } from './fault.ts';
+import { again, type Fault, type Injection, siteOf } from './fault.ts';
 import type { Span } from './schedule.ts';
 
 const sites = (bed: FaultBed): readonly string[] => bed.hollow.names.map((name) => `site:${name}`);
@@ -42,9 +42,9 @@ const platform = (
   },
 });
 
-/** All connections end at once, and all agents dial again. */
-async function dropAll({ bed }: Injection) {
-  await bed.hollow.drop();
+/** All connections end at once, and all agents dial again; those that another fault killed, when they are back. */
+async function dropAll(injection: Injection) {
+  await again(injection, () => injection.bed.hollow.drop());
   return async () => undefined;
 }
 
