@@ -44,7 +44,12 @@ async function aFreezable(t: TestContext): Promise<Folder> {
   }
   await runCommand('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path]);
   t.after(() => tidy(runCommand('umount', [path])));
-  return { path, freeze: () => runCommand('mount', ['-o', 'remount,ro', path]) };
+  return {
+    path,
+    async freeze() {
+      await runCommand('mount', ['-o', 'remount,ro', path]);
+    },
+  };
 }
 
 function startOn(t: TestContext, folder: string, args: readonly string[], platform: FakePlatform) {
