@@ -7,7 +7,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { AppInst, Cloudlet, Plan } from '@cloudlet/crds';
+import { Readable, Writable } from 'node:stream';
+import { runCli } from '@cloudlet/cli';
+import type { AppInst, Cloudlet, CloudletLedger, Plan } from '@cloudlet/crds';
 import {
   type ControlPlane,
   type Region,
@@ -258,6 +260,78 @@ test('a deleted AppInst is removed at the site, and gone when the site has said 
     ),
   );
 });
+
+test('an instance whose AppInst lost its finalizer by hand is found, and goes by what the doctor names', async () => {
+  await apply(
+    'AppInst',
+    { name: 'lost', namespace: 'shop' },
+    { appRef: { name: 'web' }, cloudletRef: { name: 'north' } },
+  );
+  const given = await eventually('its plan', () =>
+    site.plans.find(({ object }) => object.name === 'lost'),
+  );
+  site.client.report(site.reportOf(given));
+  // With an operator it would be taken away in order: somebody lost patience while none ran.
+  await region.operator.stop();
+  await controlPlane.kubectl(['delete', 'appinst', 'lost', '-n', 'shop', '--wait=false']);
+  await controlPlane.kubectl([
+    ...['patch', 'appinst', 'lost', '-n', 'shop', '--type=merge'],
+    ...['-p', '{"metadata":{"finalizers":null}}'],
+  ]);
+  await region.operator.start();
+  const ledger = () => get<CloudletLedger>('cloudletledger', 'north');
+  assert.deepEqual(
+    (await ledger()).spec.entries?.map(({ id }) => id),
+    [given.id],
+    'absence deletes nothing',
+  );
+  const object = await objectOfRemedy();
+  const removals = site.removals.length;
+  await controlPlane.kubectl(['create', '-f', '-'], { input: object });
+  const { name, namespace } = (JSON.parse(object) as AppInst).metadata;
+  await controlPlane.kubectl(['delete', 'appinst', name, '-n', namespace ?? '', '--wait=false']);
+  const removal = await eventually('the removal', () => site.removals[removals]);
+  assert.equal(removal.id, given.id);
+  const waiting = await get<AppInst>('appinst', name, '-n', namespace ?? '');
+  assert.ok(waiting.metadata.deletionTimestamp, 'it waits for the site');
+  const gone = site.reportOf({ ...given, sequence: removal.sequence }, { conditions: [] });
+  site.client.report({
+    ...gone,
+    status: { ...gone.status, site: { ...gone.status.site, removed: true } },
+  });
+  await until('nothing is left', 30_000, async () => {
+    const left = ['get', 'appinsts', '--all-namespaces', '--ignore-not-found'];
+    assert.equal(await controlPlane.kubectl(left), '');
+    const { entries = [], tombstones = [] } = (await ledger()).spec;
+    assert.deepEqual([...entries, ...tombstones], []);
+  });
+});
+
+/** What the doctor says to create. */
+async function objectOfRemedy(): Promise<string> {
+  let said = '';
+  const takes = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      said += chunk.toString();
+      done();
+    },
+  });
+  const terminal = {
+    ...{ stdin: Readable.from([]), stdout: takes, stderr: takes, isInteractive: false },
+    ...{ setRaw: () => undefined, size: () => undefined, onResize: () => () => undefined },
+  };
+  const argv = ['doctor', 'north', '-o', 'json', '--kubeconfig', controlPlane.kubeconfig];
+  await runCli(argv, { terminal, signal: AbortSignal.timeout(30_000), version: 'dev' });
+  const remedies: string[] = [];
+  JSON.parse(said, (key, value: unknown) => {
+    if (key === 'remedy') remedies.push(String(value));
+    return value;
+  });
+  const [, object] =
+    remedies.map((text) => /echo '(.*)' \| kubectl create -f - && /.exec(text)).find(Boolean) ?? [];
+  assert.ok(object, said);
+  return object;
+}
 
 test('a key without a token waits for a yes, and is let in by it', async () => {
   await using stranger = await playSite({

@@ -1,6 +1,14 @@
 /** What a site has given away: capacity, ports, plans that were not taken, removals that wait. Pure. */
-import type { AppInst, Cloudlet, CloudletLedger } from '@cloudlet/crds';
-import { defaultPortRange, parseQuantity, portsTakenBy } from '@cloudlet/operator';
+import {
+  annotations,
+  type AppInst,
+  type Cloudlet,
+  type CloudletLedger,
+  finalizers,
+  groupVersion,
+  type LedgerEntry,
+} from '@cloudlet/crds';
+import { defaultPortRange, instanceIdOf, parseQuantity, portsTakenBy } from '@cloudlet/operator';
 import { isConnected, objectOf } from './checks-site.ts';
 import { type Finding, isOlder, minuteMs, problem, warning } from './finding.ts';
 import type { RegionView } from './view.ts';
@@ -144,6 +152,49 @@ export function tombstonesCheck(cloudlet: Cloudlet, view: RegionView): readonly 
         since,
       ),
     );
+}
+
+/**
+ * Entries whose AppInst is no more, as when its finalizer was taken off by hand. Absence never deletes, so they
+ * keep their ports and the site its containers until somebody asks for the removal in their name.
+ */
+export function entriesCheck(cloudlet: Cloudlet, view: RegionView): readonly Finding[] {
+  const { AppInst: appInsts, App: apps = [] } = view.objects;
+  const ledger = ledgerOf(cloudlet, view);
+  if (!appInsts || !ledger) return [];
+  const ids = new Set(appInsts.map((one) => instanceIdOf(one) ?? one.metadata.uid));
+  return (ledger.spec.entries ?? [])
+    .filter(({ id }) => !ids.has(id))
+    .map((entry) =>
+      warning(
+        'EntryWithoutAppInst',
+        objectOf(cloudlet),
+        `The ledger keeps instance ${entry.id} for AppInst ${entry.namespace}/${entry.name}, which is no more; the site keeps running it, and its ports stay taken.`,
+        removalOf(entry, cloudlet.metadata.name, [...appInsts, ...apps]),
+      ),
+    );
+}
+
+/**
+ * An object under the same id, with its finalizer from the first moment, is deleted as the first one should have
+ * been. Where an AppInst has the id after all, the operator gives this one an id of its own, which removes nothing.
+ */
+function removalOf(
+  { id, namespace }: LedgerEntry,
+  site: string,
+  objects: readonly { readonly metadata: { readonly namespace?: string } }[],
+): string {
+  // Often its whole namespace is gone; any will do.
+  const isThere = objects.some(({ metadata }) => metadata.namespace === namespace);
+  const metadata = {
+    name: `gone-${id.slice(0, 13)}`.replace(/-+$/, '').toLowerCase(),
+    namespace: isThere ? namespace : 'default',
+    annotations: { [annotations.instanceId]: id },
+    finalizers: [finalizers.appinst],
+  };
+  const spec = { appRef: { name: 'gone' }, cloudletRef: { name: site } };
+  const object = { apiVersion: groupVersion, kind: 'AppInst', metadata, spec };
+  return `If nobody makes it again: echo '${JSON.stringify(object)}' | kubectl create -f - && kubectl delete appinst ${metadata.name} -n ${metadata.namespace}. It goes when the site has removed the instance.`;
 }
 
 export const instanceOf = ({ metadata }: AppInst): string =>

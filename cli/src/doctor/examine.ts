@@ -6,7 +6,13 @@
 import type { Cloudlet } from '@cloudlet/crds';
 import { accessCheck, flowControlCheck, kindsCheck, policiesCheck } from './checks-install.ts';
 import { deletionsCheck, instancesCheck } from './checks-instances.ts';
-import { capacityCheck, plansCheck, portsCheck, tombstonesCheck } from './checks-ledger.ts';
+import {
+  capacityCheck,
+  entriesCheck,
+  plansCheck,
+  portsCheck,
+  tombstonesCheck,
+} from './checks-ledger.ts';
 import {
   certificatesCheck,
   clockCheck,
@@ -82,6 +88,7 @@ const siteChecks: readonly SiteCheck[] = [
   { name: 'ports', judge: portsCheck },
   { name: 'plans', judge: plansCheck },
   { name: 'removals', judge: tombstonesCheck },
+  { name: 'entries', judge: entriesCheck },
   { name: 'orphans', judge: orphansCheck },
 ];
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AppInst } from '@cloudlet/crds';
+import { type AppInst, mistakesOf } from '@cloudlet/crds';
+import { instanceIdOf } from '@cloudlet/operator';
 import { aCloudlet, aCondition, anAppInst, anEntry } from '@cloudlet/operator/testing';
 import { examineSite } from './examine.ts';
 import { ago, aLease, aLedger, aView, findingsOf, site, siteResults, told } from './testing.ts';
@@ -114,6 +115,10 @@ test('capacity counts against the lower of what is there and the quota', () => {
   assert.deepEqual(site(cloudlet(2100)), ['Problem OverCommitted: Cloudlet edge1']);
 });
 
+/** Nothing is wrong with one that is off. */
+const off = anAppInst({ spec: { powerState: 'Off' } });
+const offId = instanceIdOf(off) ?? off.metadata.uid;
+
 test('a port range is full by what the ledger holds, removals included, each port once', () => {
   const cloudlet = aCloudlet({ spec: { loadBalancer: { portRange: { first: 100, last: 109 } } } });
   const port = (name: string, publicPort: number, count = 1) => ({
@@ -121,10 +126,10 @@ test('a port range is full by what the ledger holds, removals included, each por
   });
   const held = (count: number) => ({
     objects: {
-      AppInst: [],
+      AppInst: [off],
       CloudletLedger: [
         aLedger({
-          entries: [anEntry({ ports: [port('a', 100, count), port('b', 80)] })],
+          entries: [anEntry({ id: offId, ports: [port('a', 100, count), port('b', 80)] })],
           tombstones: [
             {
               id: 't',
@@ -173,6 +178,26 @@ test('a plan that a connected site did not take in time is a problem, one that i
     objects: { AppInst: [placed({ rollout, site: reported(4) })], CloudletLedger: [] },
   };
   assert.deepEqual(site(cloudlet, none), ['Problem LedgerMissing: Cloudlet edge1']);
+});
+
+test('an entry whose AppInst is no more is told, with the object that takes it away', () => {
+  const entry = { id: 'e1f2-0000-1111-2222', namespace: 'shop', name: 'web', sequence: 3 };
+  const objects = { AppInst: [], CloudletLedger: [aLedger({ entries: [entry] })] };
+  const [finding] = findingsOf(siteResults(aCloudlet(), { objects }));
+  assert.equal(finding?.reason, 'EntryWithoutAppInst');
+  assert.match(finding.message, /e1f2-0000-1111-2222 for AppInst shop\/web/);
+  const [, text = ''] = /echo '(.*)' \| kubectl create -f - && /.exec(finding.remedy) ?? [];
+  const object = JSON.parse(text) as AppInst;
+  assert.deepEqual(mistakesOf(object), []);
+  assert.equal(object.metadata.annotations?.['edge.cloudlet.dev/instance-id'], entry.id);
+  assert.equal(object.metadata.namespace, 'default', 'its namespace is gone too');
+  assert.match(
+    finding.remedy,
+    new RegExp(`kubectl delete appinst ${object.metadata.name} -n default`),
+  );
+  const kept = aLedger({ entries: [{ ...entry, id: offId }] });
+  const known = { AppInst: [off], CloudletLedger: [kept] };
+  assert.deepEqual(told(siteResults(aCloudlet(), { objects: known })), []);
 });
 
 test('removals that nobody confirms are told with the way out for a site that is gone', () => {

@@ -99,20 +99,21 @@ async function findHoldings(
   return holdingsOf(region, id);
 }
 
-/** An id that a ledger has under another object, which exists, is not this one's to remove. */
+/** An id that a ledger has under another object, which exists and shows it, is not this one's to remove. */
 function isForeignId(region: Region, appInst: AppInst, id: string): boolean {
   return holdingsOf(region, id).some(({ entry }) => {
     if (!entry) return false;
     const isOwn =
       entry.namespace === appInst.metadata.namespace && entry.name === appInst.metadata.name;
-    return !isOwn && region.appInsts.get(`${entry.namespace}/${entry.name}`) !== undefined;
+    const other = region.appInsts.get(`${entry.namespace}/${entry.name}`);
+    return !isOwn && other !== undefined && instanceIdOf(other) === id;
   });
 }
 
 /**
  * Whether no hub can have sent a plan: none was ever pinned. Asked of the API server itself, since a former
  * leader may have pinned one that the watch has not brought yet; hubs send nothing for an object that is
- * being deleted.
+ * being deleted. What was made again under an id of before was sent in an earlier life, for all we know.
  */
 async function wasNeverSent(
   region: Region,
@@ -120,6 +121,7 @@ async function wasNeverSent(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (appInst.status?.rollout || appInst.status?.site) return false;
+  if (instanceIdOf(appInst) !== appInst.metadata.uid) return false;
   const { name, namespace } = appInst.metadata;
   try {
     const live = await region.clients.appInsts.get(name, namespace, { signal });
