@@ -7,8 +7,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Readable, Writable } from 'node:stream';
-import { runCli } from '@cloudlet/cli';
 import type { AppInst, Cloudlet, CloudletLedger, Plan } from '@cloudlet/crds';
 import {
   type ControlPlane,
@@ -17,6 +15,7 @@ import {
   startRegion,
   until,
 } from '../testbed/index.ts';
+import { objectOfRemedy } from './doctor-remedy.ts';
 import { eventually, type PlayedSite, playSite } from './hub-site.ts';
 
 let dir: string;
@@ -285,7 +284,7 @@ test('an instance whose AppInst lost its finalizer by hand is found, and goes by
     [given.id],
     'absence deletes nothing',
   );
-  const object = await objectOfRemedy();
+  const object = await objectOfRemedy(controlPlane.kubeconfig, 'north');
   const removals = site.removals.length;
   await controlPlane.kubectl(['create', '-f', '-'], { input: object });
   const { name, namespace } = (JSON.parse(object) as AppInst).metadata;
@@ -306,32 +305,6 @@ test('an instance whose AppInst lost its finalizer by hand is found, and goes by
     assert.deepEqual([...entries, ...tombstones], []);
   });
 });
-
-/** What the doctor says to create. */
-async function objectOfRemedy(): Promise<string> {
-  let said = '';
-  const takes = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      said += chunk.toString();
-      done();
-    },
-  });
-  const terminal = {
-    ...{ stdin: Readable.from([]), stdout: takes, stderr: takes, isInteractive: false },
-    ...{ setRaw: () => undefined, size: () => undefined, onResize: () => () => undefined },
-  };
-  const argv = ['doctor', 'north', '-o', 'json', '--kubeconfig', controlPlane.kubeconfig];
-  await runCli(argv, { terminal, signal: AbortSignal.timeout(30_000), version: 'dev' });
-  const remedies: string[] = [];
-  JSON.parse(said, (key, value: unknown) => {
-    if (key === 'remedy') remedies.push(String(value));
-    return value;
-  });
-  const [, object] =
-    remedies.map((text) => /echo '(.*)' \| kubectl create -f - && /.exec(text)).find(Boolean) ?? [];
-  assert.ok(object, said);
-  return object;
-}
 
 test('a key without a token waits for a yes, and is let in by it', async () => {
   await using stranger = await playSite({
