@@ -1,7 +1,7 @@
 /**
  * The documents as a reader follows them: what their blocks call is called, in their order, on a region with a
  * site of phones, and their objects are shown to the API server. What needs nothing of it is tried in
- * e2e/docs/blocks.test.ts; what happens to which block stands in CONTRIBUTING.md.
+ * docs-commands.test.ts and e2e/docs; what happens to which block stands in CONTRIBUTING.md.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

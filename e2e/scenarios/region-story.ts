@@ -2,13 +2,12 @@
  * The shortest story of a region on a cluster with nodes: the chart installed, a site that joins from outside, an
  * instance that becomes Ready, and all of it away again. For any cluster that has the product's image.
  */
-import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { startAgent } from '@cloudlet/agent/testing';
 import { namespaces } from '@cloudlet/crds';
 import { ownArchitecture, writeArchive } from '../images/oci.ts';
 import { bundleOf, type Product, productImage } from '../images/product.ts';
-import { type ControlPlane, repositoryRoot } from '../testbed/index.ts';
+import { type ControlPlane, expect, repositoryRoot, until } from '../testbed/index.ts';
 import type { Helm } from '../testbed/helm/helm.ts';
 import { joinOf } from '../testbed/region/site.ts';
 
@@ -78,6 +77,8 @@ export async function runRegionStory(cluster: RegionCluster): Promise<void> {
     await agent.stop();
   }
   await helm(['uninstall', ...release_, '--wait'], { timeoutMs: 120_000 });
-  const left = await kubectl(['get', 'pods', '--namespace', namespaces.system, '-o', 'name']);
-  assert.equal(left.trim(), '');
+  await until('the pods to be gone', 60_000, async () => {
+    const left = await kubectl(['get', 'pods', '--namespace', namespaces.system, '-o', 'name']);
+    expect(left.trim() === '', left);
+  });
 }

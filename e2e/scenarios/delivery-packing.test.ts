@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { runCommand, systemClock } from '@cloudlet/runtime/base';
 import { version } from '../images/product.ts';
 import { helmOf, helmUnavailable } from '../testbed/helm/helm.ts';
-import { packChart, packPlugin, sha256Of } from './packing.ts';
+import { packChart, packPlugin, sha256Of } from '../release/packing.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'packing-'));
 after(() => rmSync(dir, { recursive: true }));
