@@ -126,7 +126,11 @@ export function examineSite(cloudlet: Cloudlet, view: RegionView): readonly Chec
   return [
     ...siteChecks.map(({ name: check, judge }) => ({
       check,
-      findings: judge(cloudlet, { ...view, objects: { ...others, ...objects } }),
+      // With all instances: which of them are the site's, a check of the ledger finds out by itself.
+      findings: judge(cloudlet, {
+        ...view,
+        objects: { ...others, ...objects, ...(all ? { AppInst: all } : {}) },
+      }),
     })),
     ...examined(
       [
