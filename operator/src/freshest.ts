@@ -11,6 +11,8 @@ export interface Freshest<T extends KubernetesObject> {
   get(key: ObjectKey): T | undefined;
   /** To be called with each answer of the API server to a write, or to a read of its own. */
   wrote(object: T): T;
+  /** Resolves when the watch has brought what this process wrote of it last, and so all that came before. */
+  seen(key: ObjectKey): Promise<void>;
 }
 
 export const keyOf = (object: KubernetesObject): ObjectKey =>
@@ -23,10 +25,14 @@ export function createFreshest<T extends KubernetesObject>(
 ): Freshest<T> {
   const cache: Pick<Cache<T>, 'get'> = informer.cache;
   const written = new Map<ObjectKey, T>();
+  const waiting = new Map<ObjectKey, (() => void)[]>();
   informer.subscribe((event) => {
     const key = keyOf(event.object);
     const own = written.get(key);
-    if (own && (event.type === 'Deleted' || !isNewer(own, event.object))) written.delete(key);
+    if (!own || (event.type !== 'Deleted' && isNewer(own, event.object))) return;
+    written.delete(key);
+    for (const resolve of waiting.get(key) ?? []) resolve();
+    waiting.delete(key);
   });
   return {
     get(key) {
@@ -39,6 +45,10 @@ export function createFreshest<T extends KubernetesObject>(
       const cached = cache.get(key);
       if (!cached || isNewer(object, cached)) written.set(key, object);
       return object;
+    },
+    seen(key) {
+      if (!written.has(key)) return Promise.resolve();
+      return new Promise((resolve) => waiting.set(key, [...(waiting.get(key) ?? []), resolve]));
     },
   };
 }

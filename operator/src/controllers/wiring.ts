@@ -191,17 +191,18 @@ function flavorUsers(region: Region, flavor: string): readonly string[] {
 
 /** Instances whose entry or tombstone came, changed or went. */
 function changedIds(event: CacheEvent<CloudletLedger>): readonly string[] {
-  if (event.type !== 'Updated') return [];
-  const marks = ({ spec }: CloudletLedger): ReadonlyMap<string, string> =>
+  if (event.type === 'Deleted') return [];
+  const marks = ({ spec }: Partial<CloudletLedger>): ReadonlyMap<string, string> =>
     new Map([
-      ...(spec.entries ?? []).map(
+      ...(spec?.entries ?? []).map(
         (entry: LedgerEntry) => [entry.id, `e${entry.sequence}`] as const,
       ),
-      ...(spec.tombstones ?? []).map(
+      ...(spec?.tombstones ?? []).map(
         (tombstone) => [tombstone.id, `t${tombstone.sequence}`] as const,
       ),
     ]);
-  const [before, after] = [marks(event.old), marks(event.object)];
+  const before = marks(event.type === 'Updated' ? event.old : {});
+  const after = marks(event.object);
   return [...new Set([...before.keys(), ...after.keys()])].filter(
     (id) => before.get(id) !== after.get(id),
   );

@@ -66,6 +66,7 @@ async function aLeaseServer() {
         cached.set(`${lease.metadata.namespace}/${lease.metadata.name}`, lease);
         return lease;
       },
+      seen: () => Promise.resolve(),
     },
     clock,
     metrics: createHubMetrics(new Registry()),

@@ -10,6 +10,7 @@ import { emptyLedger, entryOf, place, type PlaceRequest } from './entries.ts';
 class Store {
   object: CloudletLedger | undefined;
   writes = 0;
+  lists = 0;
   #version = 0;
   /** Held back until the test lets them go on. */
   gate: Promise<void> = Promise.resolve();
@@ -18,6 +19,11 @@ class Store {
     get: async () => {
       if (!this.object) throw new NotFoundError('get');
       return this.object;
+    },
+    list: async () => {
+      this.lists++;
+      await this.gate;
+      return { items: this.object ? [this.object] : [], resourceVersion: String(this.#version) };
     },
     create: async (object) => {
       await this.gate;
@@ -172,4 +178,21 @@ test('who keeps losing the race is told in the end', async () => {
     throw new ConflictError('replace: another version');
   };
   await assert.rejects(placeIn(book, 'b'), ConflictError);
+});
+
+test('those who ask for all ledgers meanwhile share one list that begins after they asked', async () => {
+  const store = new Store();
+  const [book, other] = [bookOf(store), bookOf(store)];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.gate = promise;
+  const first = book.refreshAll();
+  await new Promise((next) => setImmediate(next));
+  const later = [book.refreshAll(), book.refreshAll(), book.refreshAll()];
+  store.gate = Promise.resolve();
+  await placeIn(other, 'a');
+  resolve();
+  await first;
+  for (const ledgers of await Promise.all(later)) assert.ok(entryOf(ledgers[0]?.spec, 'a'));
+  assert.equal(store.lists, 2);
+  assert.ok(entryOf(book.view('edge1'), 'a'));
 });

@@ -27,14 +27,19 @@ export interface Site {
 export interface LedgerBook {
   /** The newest state known. */
   view(cloudlet: string): CloudletLedgerSpec | undefined;
-  /** Reads a ledger from the API server itself; `view` then gives nothing older. */
-  refresh(cloudlet: string, signal: AbortSignal): Promise<void>;
+  /** All ledgers as the API server itself has them; `view` then gives nothing older. */
+  refreshAll(): Promise<readonly CloudletLedger[]>;
+  /**
+   * Resolves when the watch has brought what this process wrote to the ledger last. It brings changes in their
+   * order, so the cache then has all that anybody wrote to any ledger before.
+   */
+  seen(cloudlet: string): Promise<void>;
   /** @throws ConflictError when others kept writing, and whatever `change` throws. */
   write<T>(site: Site, change: (ledger: CloudletLedgerSpec) => Change<T>): Promise<T>;
 }
 
 export interface LedgerBookOptions {
-  readonly client: Pick<ResourceClient<CloudletLedger>, 'get' | 'create' | 'replace'>;
+  readonly client: Pick<ResourceClient<CloudletLedger>, 'get' | 'list' | 'create' | 'replace'>;
   readonly informer: Pick<Informer<CloudletLedger>, 'cache' | 'subscribe'>;
   /** The first ledger of a site that has none. */
   readonly seed: (site: Site) => CloudletLedgerSpec;
@@ -129,12 +134,19 @@ export function createLedgerBook(options: LedgerBookOptions): LedgerBook {
           spec,
         });
 
-  const readLive = async (
-    name: string,
-    signal?: AbortSignal,
-  ): Promise<CloudletLedger | undefined> => {
+  let listing: Promise<unknown> = Promise.resolve();
+  let nextList: Promise<readonly CloudletLedger[]> | undefined;
+  const listLive = async (): Promise<readonly CloudletLedger[]> => {
+    await listing.catch(() => undefined); // told to those who waited for it
+    nextList = undefined;
+    const list = client.list();
+    listing = list;
+    return (await list).items.map((ledger) => freshest.wrote(ledger));
+  };
+
+  const readLive = async (name: string): Promise<CloudletLedger | undefined> => {
     try {
-      return freshest.wrote(await client.get(name, undefined, signal ? { signal } : {}));
+      return freshest.wrote(await client.get(name));
     } catch (error) {
       if (error instanceof NotFoundError) return undefined;
       throw error;
@@ -143,9 +155,9 @@ export function createLedgerBook(options: LedgerBookOptions): LedgerBook {
 
   return {
     view: (cloudlet) => freshest.get(cloudlet)?.spec,
-    async refresh(cloudlet, signal) {
-      await readLive(cloudlet, signal);
-    },
+    // Who asks while a list is under way shares the next one: his has to begin after he asked.
+    refreshAll: () => (nextList ??= listLive()),
+    seen: (cloudlet) => freshest.seen(cloudlet),
     write<T>(site: Site, change: (ledger: CloudletLedgerSpec) => Change<T>): Promise<T> {
       return new Promise<T>((resolve, reject) => {
         const request: Request = {

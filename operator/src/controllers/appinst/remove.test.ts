@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AppInst, CloudletLedger, CloudletLedgerSpec } from '@cloudlet/crds';
-import { ConflictError, FakeClock, NotFoundError } from '@cloudlet/runtime/base';
-import type { Cache } from '@cloudlet/runtime/kubernetes';
+import { ConflictError, DeadlineError, FakeClock, NotFoundError } from '@cloudlet/runtime/base';
+import type { Cache, CacheEvent } from '@cloudlet/runtime/kubernetes';
 import { aCloudlet, anAppInst } from '../../builders.ts';
 import { createLedgerBook } from '../../ledger/book.ts';
-import { emptyLedger, place, tombstoneOf } from '../../ledger/entries.ts';
+import { emptyLedger, entryOf, place, tombstoneOf } from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
 import type { Region } from '../../region.ts';
 import { removeInstance } from './remove.ts';
@@ -13,112 +13,155 @@ import { removeInstance } from './remove.ts';
 const { signal } = new AbortController();
 const sent = { rollout: { revision: 'web-1', sequence: 1, generation: 1 } };
 
-/** A region whose watch of the ledgers has brought nothing yet; `live` is what the API server has. */
+/** A region of ledgers with versions, whose watch brings nothing until it is told to. */
 function blindRegion(appInst: AppInst) {
   const id = instanceIdOf(appInst) ?? '';
-  const request = { namespace: 'shop', name: 'web', inputs: 'a', resources: {}, ports: [] };
-  const range = { first: 10_000, last: 10_999 };
-  const placed = place(emptyLedger('site'), { ...request, id, range, floor: 0 }).ledger;
-  let version = 1;
-  let spec: CloudletLedgerSpec = placed;
-  const object = (): CloudletLedger => ({
-    apiVersion: 'edge.cloudlet.dev/v1alpha1',
-    kind: 'CloudletLedger',
-    metadata: {
-      ...{ name: 'edge1', uid: 'u', generation: 1, creationTimestamp: '' },
-      resourceVersion: String(version),
-    },
-    spec,
-  });
-  const write = (next: CloudletLedgerSpec): CloudletLedger => {
-    version++;
-    spec = next;
-    return object();
+  const [live, cached] = [new Map<string, CloudletLedger>(), new Map<string, CloudletLedger>()];
+  let version = 0;
+  let handle: (event: CacheEvent<CloudletLedger>) => void = () => undefined;
+  let onBring = (): void => undefined;
+  const write = (name: string, spec: CloudletLedgerSpec): CloudletLedger => {
+    const metadata = { name, uid: name, generation: 1, creationTimestamp: '' };
+    const resourceVersion = String(++version);
+    const kind = { apiVersion: 'edge.cloudlet.dev/v1alpha1', kind: 'CloudletLedger' } as const;
+    const ledger = { ...kind, metadata: { ...metadata, resourceVersion }, spec };
+    live.set(name, ledger);
+    return ledger;
   };
-  const nothing: Cache<CloudletLedger> = {
-    ...{ get: () => undefined, list: () => [], byIndex: () => [], size: 0 },
+  /** Changes come in the order in which they were made. */
+  const bring = (): void => {
+    const versionOf = (ledger: CloudletLedger) => Number(ledger.metadata.resourceVersion);
+    for (const ledger of [...live.values()].sort((a, b) => versionOf(a) - versionOf(b))) {
+      const old = cached.get(ledger.metadata.name);
+      cached.set(ledger.metadata.name, ledger);
+      if (old) handle({ type: 'Updated', object: ledger, old, initial: false });
+      else handle({ type: 'Added', object: ledger, initial: false });
+    }
+  };
+  const cache: Cache<CloudletLedger> = {
+    get: (key) => cached.get(key),
+    list: () => [...cached.values()],
+    byIndex: (_, value) =>
+      [...cached.values()].filter(({ spec }) => entryOf(spec, value) ?? tombstoneOf(spec, value)),
+    size: 0,
   };
   const ledgers = createLedgerBook({
     client: {
-      get: async (name) => {
-        if (name !== 'edge1') throw new NotFoundError(name);
-        return object();
-      },
+      get: async (name) => live.get(name) ?? Promise.reject(new NotFoundError(name)),
+      list: async () => ({ items: [...live.values()], resourceVersion: String(version) }),
       create: () => Promise.reject(new Error('it exists')),
-      replace: async (next) => {
-        if (next.metadata.resourceVersion !== String(version)) throw new ConflictError('replace');
-        return write(next.spec);
+      replace: async ({ metadata: { name, resourceVersion }, spec }) => {
+        if (live.get(name)?.metadata.resourceVersion !== resourceVersion)
+          throw new ConflictError('replace');
+        setImmediate(() => onBring());
+        return write(name, spec);
       },
     },
-    informer: { cache: nothing, subscribe: () => ({ unsubscribe: () => undefined }) },
+    informer: {
+      cache,
+      subscribe(handler) {
+        handle = handler;
+        return { unsubscribe: () => undefined };
+      },
+    },
     seed: () => emptyLedger('site'),
   });
   const site = aCloudlet({ status: { keys: [{ fingerprint: 'f', since: '' }] } as never });
   const region = {
     ledgers,
     clock: new FakeClock(),
-    informers: { ledgers: { cache: nothing }, revisions: { cache: { get: () => undefined } } },
+    informers: { ledgers: { cache }, revisions: { cache: { get: () => undefined } } },
     placements: new Map(),
     referrers: () => [],
     appInsts: { get: () => undefined },
     cloudlets: { get: () => site },
-    clusters: { get: () => undefined },
     clients: { appInsts: { get: async () => appInst } },
   } as unknown as Region;
-  return { region, id, live: () => spec, placeAgain: () => write({ ...placed, sequence: 9 }) };
+  const request = { namespace: 'shop', name: 'web', inputs: 'a', resources: {}, ports: [] };
+  const range = { first: 10_000, last: 10_999 };
+  const { ledger } = place(emptyLedger('site'), { ...request, id, range, floor: 0 });
+  return {
+    ...{ region, id, bring },
+    spec: (name: string) => live.get(name)?.spec,
+    placeAt: (name: string, sequence = 1) => write(name, { ...ledger, sequence }),
+    bringAll: () => void (onBring = bring),
+  };
 }
 
+/** What its site says when it removed it by the order `placement`. */
+const removedBy = (appInst: AppInst, placement: number): AppInst => ({
+  ...appInst,
+  status: {
+    ...{ ...appInst.status, placement: { cloudlet: 'edge1', sequence: 1 } },
+    site: { uid: 'uid-web', boot: 'b', sequence: 2, placement, removed: true },
+  },
+});
+
+const appInst = anAppInst({ spec: { zoneRef: { name: 'z' } }, status: sent });
+
 test('an entry that the watch has not brought yet is found before the finalizer goes', async () => {
-  const appInst = anAppInst({ spec: { cloudletRef: { name: 'edge1' } }, status: sent });
-  const { region, id, live } = blindRegion(appInst);
-  const progress = await removeInstance(region, appInst, signal);
-  assert.equal(progress.kind, 'Waiting');
-  assert.equal(live().entries, undefined);
-  assert.equal(tombstoneOf(live(), id)?.reason, 'Deleted');
+  const { region, id, spec, placeAt } = blindRegion(appInst);
+  placeAt('edge1');
+  assert.equal((await removeInstance(region, appInst, signal)).kind, 'Waiting');
+  assert.equal(spec('edge1')?.entries, undefined);
+  assert.equal(tombstoneOf(spec('edge1'), id)?.reason, 'Deleted');
 });
 
 test('an order to remove that a restored region gave by too low a number is given again', async () => {
-  const appInst = anAppInst({ spec: { cloudletRef: { name: 'edge1' } }, status: sent });
-  const { region, id, live } = blindRegion(appInst);
+  const { region, id, spec, placeAt, bringAll } = blindRegion(appInst);
+  placeAt('edge1');
+  bringAll();
   await removeInstance(region, appInst, signal);
-  assert.equal(tombstoneOf(live(), id)?.sequence, 2);
+  assert.equal(tombstoneOf(spec('edge1'), id)?.sequence, 2);
   const site = { uid: appInst.metadata.uid, boot: 'b', sequence: 1, placement: 12 };
   const placement = { cloudlet: 'edge1', sequence: 1 };
   const reported = { ...appInst, status: { ...appInst.status, placement, site } };
   assert.equal((await removeInstance(region, reported, signal)).kind, 'Waiting');
-  assert.equal(tombstoneOf(live(), id)?.sequence, 13);
+  assert.equal(tombstoneOf(spec('edge1'), id)?.sequence, 13);
   await removeInstance(region, reported, signal);
-  assert.equal(tombstoneOf(live(), id)?.sequence, 13, 'once');
-  const removed = { ...site, placement: 13, removed: true };
-  const gone = { ...reported, status: { ...reported.status, site: removed } };
-  assert.equal((await removeInstance(region, gone, signal)).kind, 'Gone');
-});
-
-test('a site that the status names is looked at too, whatever the spec says by now', async () => {
-  const placement = { cloudlet: 'edge1', sequence: 1 };
-  const appInst = anAppInst({ spec: { zoneRef: { name: 'z' } }, status: { ...sent, placement } });
-  const { region } = blindRegion(appInst);
-  assert.equal((await removeInstance(region, appInst, signal)).kind, 'Waiting');
+  assert.equal(tombstoneOf(spec('edge1'), id)?.sequence, 13, 'once');
+  assert.equal((await removeInstance(region, removedBy(appInst, 13), signal)).kind, 'Gone');
 });
 
 test('an instance that no ledger has is gone at once', async () => {
-  const appInst = anAppInst({ spec: { cloudletRef: { name: 'edge2' } } });
-  const { region, live } = blindRegion(appInst);
+  const { region, spec, placeAt } = blindRegion(anAppInst({ name: 'other' }));
+  placeAt('edge1');
   assert.equal((await removeInstance(region, appInst, signal)).kind, 'Gone');
-  assert.equal(live().entries?.length, 1);
+  assert.equal(spec('edge1')?.entries?.length, 1);
 });
 
 test('an entry that another leader wrote meanwhile is not left behind', async () => {
-  const status = {
-    ...{ ...sent, placement: { cloudlet: 'edge1', sequence: 1 } },
-    site: { uid: 'uid-web', boot: 'b', sequence: 2, placement: 2, removed: true },
-  };
-  const appInst = anAppInst({ spec: { cloudletRef: { name: 'edge1' } }, status });
-  const { region, live, placeAgain } = blindRegion({ ...appInst, status: sent });
-  await removeInstance(region, { ...appInst, status: sent }, signal); // orders the removal
-  placeAgain();
+  const { region, spec, placeAt } = blindRegion(appInst);
+  placeAt('edge1');
+  await removeInstance(region, appInst, signal); // orders the removal
+  placeAt('edge1', 9);
+  assert.equal((await removeInstance(region, removedBy(appInst, 2), signal)).kind, 'Waiting');
+  assert.equal(spec('edge1')?.entries?.length, 1);
+  assert.equal((await removeInstance(region, removedBy(appInst, 2), signal)).kind, 'Waiting');
+  assert.equal(spec('edge1')?.entries, undefined, 'and its removal is ordered in turn');
+});
+
+test('an entry at another site, of a write whose answer was lost, is found by the last look', async () => {
+  const { region, spec, placeAt, bring, bringAll } = blindRegion(appInst);
+  placeAt('edge1');
+  bring();
+  placeAt('edge2');
   assert.equal((await removeInstance(region, appInst, signal)).kind, 'Waiting');
-  assert.equal(live().entries?.length, 1);
-  assert.equal((await removeInstance(region, appInst, signal)).kind, 'Waiting');
-  assert.equal(live().entries, undefined, 'and its removal is ordered in turn');
+  bringAll();
+  const removed = removedBy(appInst, 2);
+  assert.equal((await removeInstance(region, removed, signal)).kind, 'Waiting');
+  assert.equal((await removeInstance(region, removed, signal)).kind, 'Waiting');
+  assert.equal(spec('edge2')?.entries, undefined, 'and its removal is ordered');
+});
+
+test('the finalizer waits for a watch that is behind', async () => {
+  const { region, placeAt } = blindRegion(appInst);
+  placeAt('edge1');
+  await removeInstance(region, appInst, signal);
+  const removing = removeInstance(region, removedBy(appInst, 2), signal);
+  const refused = assert.rejects(removing, DeadlineError);
+  const clock = region.clock as FakeClock;
+  while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
+  await clock.advance(10_000);
+  await refused;
 });

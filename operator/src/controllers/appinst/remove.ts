@@ -7,7 +7,7 @@
  * back. Repeating any step is harmless.
  */
 import { annotations, type AppInst, finalizers, type LedgerTombstone } from '@cloudlet/crds';
-import { NotFoundError } from '@cloudlet/runtime/base';
+import { NotFoundError, withDeadline } from '@cloudlet/runtime/base';
 import {
   confirmRemoval,
   dropTombstone,
@@ -33,19 +33,22 @@ export async function removeInstance(
 ): Promise<RemovalProgress> {
   const id = instanceIdOf(appInst);
   if (id === undefined || isForeignId(region, appInst, id)) return { kind: 'Gone' };
-  const holdings = await findHoldings(region, appInst, id, signal);
-  if (holdings.length === 0) return { kind: 'Gone' };
+  const holdings = await findHoldings(region, id);
   const isAbandoned = annotations.abandon in (appInst.metadata.annotations ?? {});
-  const isUnsent = await wasNeverSent(region, appInst, signal);
+  const isUnsent = holdings.length > 0 && (await wasNeverSent(region, appInst, signal));
   const left: Holding[] = [];
   for (const holding of holdings) {
+    rememberPlacement(region, id, holding.site);
     const tombstone = await bury(region, appInst, holding, isAbandoned);
     if (!tombstone || isAbandoned) continue;
     if (isUnsent || cannotHaveIt(holding) || isConfirmed(appInst, holding.site, tombstone))
       if (await forget(region, holding, id, tombstone, isUnsent || cannotHaveIt(holding))) continue;
     left.push(holding);
   }
-  return left.length === 0 ? { kind: 'Gone' } : { kind: 'Waiting', message: waitingMessage(left) };
+  if (left.length > 0) return { kind: 'Waiting', message: waitingMessage(left) };
+  return (await isElsewhere(region, id, isAbandoned, signal))
+    ? { kind: 'Waiting', message: 'Another site may have it.' }
+    : { kind: 'Gone' };
 }
 
 /** Takes the finalizer off; an object that is gone already is what was wanted. */
@@ -72,31 +75,36 @@ export async function releaseFinalizer(
 }
 
 /**
- * Where the cache has nothing, the ledgers of the sites that the object names are read themselves: another
- * leader may have written a moment ago what the watch has not brought, and with the finalizer gone nobody would
- * ever take it back.
+ * The ledgers that know the instance. Where the cache has none, the ledgers are read themselves: a write whose
+ * answer was lost, or that of a leader before, may be there and not have come by the watch, and with the
+ * finalizer gone nobody would ever take it back.
  */
-async function findHoldings(
-  region: Region,
-  appInst: AppInst,
-  id: string,
-  signal: AbortSignal,
-): Promise<readonly Holding[]> {
+async function findHoldings(region: Region, id: string): Promise<readonly Holding[]> {
   const known = holdingsOf(region, id);
-  if (known.length > 0) return known;
-  const { cloudletRef, clusterRef } = appInst.spec;
-  const namespace = clusterRef?.namespace ?? appInst.metadata.namespace ?? '';
-  const cluster = clusterRef && region.clusters.get(`${namespace}/${clusterRef.name}`);
-  const sites = [
-    appInst.status?.placement?.cloudlet,
-    cloudletRef?.name ?? cluster?.spec.cloudletRef.name,
-  ];
-  for (const site of new Set(sites)) {
-    if (site === undefined) continue;
-    await region.ledgers.refresh(site, signal);
-    rememberPlacement(region, id, site);
-  }
+  if (known.length > 0 || region.placements.has(id)) return known;
+  for (const { metadata, spec } of await region.ledgers.refreshAll())
+    if (entryOf(spec, id) ?? tombstoneOf(spec, id)) rememberPlacement(region, id, metadata.name);
   return holdingsOf(region, id);
+}
+
+const seenTimeoutMs = 10_000;
+
+/**
+ * Whether a ledger has the instance that was not looked at. Asked when the watch has brought the writes of the
+ * removal, and with them all that was written to any ledger before.
+ */
+async function isElsewhere(
+  region: Region,
+  id: string,
+  isAbandoned: boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const sites = [...(region.placements.get(id) ?? [])];
+  const all = (): Promise<unknown> => Promise.all(sites.map((site) => region.ledgers.seen(site)));
+  await withDeadline('the watch of the ledgers', seenTimeoutMs, region.clock, all, signal);
+  return holdingsOf(region, id).some(
+    ({ entry, tombstone }) => entry ?? (tombstone && !isAbandoned),
+  );
 }
 
 /** An id that a ledger has under another object, which exists and shows it, is not this one's to remove. */
