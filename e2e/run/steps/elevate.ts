@@ -8,7 +8,9 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { runCommand } from '@cloudlet/runtime/base';
 import {
   cacheDir,
@@ -21,6 +23,7 @@ import {
   rootPrefix,
   stateDir,
 } from '../../testbed/index.ts';
+import { temporaryFolder } from './bed.ts';
 import type { CommandContext } from './main.ts';
 
 const ownerVariable = 'CLOUDLET_USER';
@@ -49,8 +52,24 @@ export async function runAsRoot(context: CommandContext): Promise<number | undef
   if (isRoot()) return undefined;
   progress('going on as root (sudo): phones are made of namespaces');
   const [sudo = 'sudo', ...args] = prefix ?? [];
-  const variables = Object.entries(environment()).map(([name, value]) => `${name}=${value}`);
-  return runTethered(sudo, [...args, 'env', ...variables, ...thisCommand()], context);
+  return runTethered(sudo, [...args, ...(await withEnvironment(context))], context);
+}
+
+/** Addresses of proxies may hold passwords, and what stands in an argv everybody on the machine can read. */
+const isPrivate = (name: string): boolean => /proxy$/i.test(name);
+
+/** This command with its variables, which sudo takes away: the private ones by a file of the user's. */
+async function withEnvironment(context: CommandContext): Promise<readonly string[]> {
+  const variables = Object.entries(environment());
+  const open = variables.filter(([name]) => !isPrivate(name));
+  const hidden = variables.filter(([name]) => isPrivate(name));
+  const file = join(await temporaryFolder(context, 'environment'), 'variables');
+  await writeFile(file, hidden.map(([name, value]) => `${name}='${value}'\n`).join(''), {
+    mode: 0o600,
+  });
+  const [node = '', ...command] = thisCommand();
+  const shown = open.map(([name, value]) => `${name}=${value}`);
+  return ['env', ...shown, node, `--env-file=${file}`, ...command];
 }
 
 async function runInDocker(context: CommandContext): Promise<number> {
