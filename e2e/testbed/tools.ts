@@ -5,7 +5,7 @@
  * is there, and where it may not install ends in one line that names the tool and the package.
  */
 import { accessSync, constants, existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { runCommand, TerminalError } from '@cloudlet/runtime/base';
 import { isRoot } from './host.ts';
 import type { Progress } from './progress.ts';
@@ -106,11 +106,15 @@ export async function rootPrefix(): Promise<readonly string[] | undefined> {
   return works ? ['sudo', '-n'] : undefined;
 }
 
+/** Where commands are, also those that only root has in its PATH: Debian's users lack the last three. */
+export const commandFolders = (): readonly string[] => [
+  ...(process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''),
+  ...['/usr/local/sbin', '/usr/sbin', '/sbin'],
+];
+
 /** The path of a command, also of those that only root has in its PATH. */
 export function findCommand(command: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
-  return folders
-    .filter((folder) => folder !== '')
+  return commandFolders()
     .map((folder) => join(folder, command))
     .find((path) => {
       try {

@@ -10,10 +10,11 @@ import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { runCommand } from '@cloudlet/runtime/base';
 import {
   cacheDir,
+  commandFolders,
   containerArguments,
   dockerUnfit,
   ensureContainerImage,
@@ -89,6 +90,7 @@ function environment(): Record<string, string> {
   for (const folder of [cacheDir(), stateDir()]) mkdirSync(folder, { recursive: true });
   const variables = {
     ...process.env,
+    PATH: commandFolders().join(delimiter),
     CLOUDLET_CACHE_DIR: cacheDir(),
     CLOUDLET_STATE_DIR: stateDir(),
     CLOUDLET_TETHER: 'stdin',
