@@ -34,16 +34,18 @@ export function createFreshest<T extends KubernetesObject>(
     for (const resolve of waiting.get(key) ?? []) resolve();
     waiting.delete(key);
   });
+  const get = (key: ObjectKey): T | undefined => {
+    const cached = cache.get(key);
+    const own = written.get(key);
+    return own && (!cached || isNewer(own, cached)) ? own : cached;
+  };
   return {
-    get(key) {
-      const cached = cache.get(key);
-      const own = written.get(key);
-      return own && (!cached || isNewer(own, cached)) ? own : cached;
-    },
+    get,
     wrote(object) {
       const key = keyOf(object);
-      const cached = cache.get(key);
-      if (!cached || isNewer(object, cached)) written.set(key, object);
+      const known = get(key);
+      // The answer to a read may be older than a write that overtook it.
+      if (!known || isNewer(object, known)) written.set(key, object);
       return object;
     },
     seen(key) {

@@ -6,7 +6,7 @@
  * Ready) beside the site's own report, and a share of one ledger write; the ledger is written before the
  * status that copies it; nothing at a site is touched because something was not found.
  */
-import { type AppInst, appInstReasons } from '@cloudlet/crds';
+import { type AppInst, appInstReasons, finalizers } from '@cloudlet/crds';
 import type { EventRecorder, Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
 import { stallsInMs } from '../../stalled.ts';
 import { conditionOf, createStatusWriter, type StatusWriter, timestamp } from '../../status.ts';
@@ -163,6 +163,8 @@ async function remove(
   appInst: AppInst,
   signal: AbortSignal,
 ): Promise<Outcome> {
+  // Let go of already, or never taken in hand.
+  if (!appInst.metadata.finalizers?.includes(finalizers.appinst)) return done;
   const progress = await removeInstance(region, appInst, signal);
   if (progress.kind === 'Gone') {
     await releaseFinalizer(region, appInst, signal);
