@@ -11,6 +11,7 @@ import { PassThrough } from 'node:stream';
 import { commands as pluginCommands, runCli } from '@cloudlet/cli';
 import { describeError, runCommand } from '@cloudlet/runtime/base';
 import { packaged } from '../images/agent-archive.ts';
+import { imagesFile, imagesFolder, products } from '../images/product.ts';
 import { ensureControlPlaneBinaries, repositoryRoot } from '../testbed/index.ts';
 import { helmOf } from '../testbed/helm/helm.ts';
 
@@ -185,6 +186,9 @@ const rooms =
   /^(agent|charts|cli|crds|docs|drivers|e2e|examples|operator|runtime|tunnel)(\/|$)|^kind-config\.yaml$/;
 /** Where the agent's archive is unpacked. */
 const unpacked = '/opt/cloudlet-agent/';
+/** Built, never committed: a clean clone has none of it, so only the names of what is made are right. */
+const built = 'dist/';
+const made = products.map((product) => `${imagesFolder}/${imagesFile(product)}`);
 
 /** Names of files of the repository, or of the reader's, that a command holds, and that are not there. */
 function pathMistakes({ words, file, given }: Call): readonly string[] {
@@ -202,7 +206,7 @@ function pathMistakes({ words, file, given }: Call): readonly string[] {
 /** Whether a word is the path of a file that the repository is to have. */
 export function isPath(word: string, file: string): boolean {
   if (/[*{}<>$…]|\s|^-/.test(word)) return false;
-  if (word.startsWith(unpacked)) return true;
+  if (word.startsWith(unpacked) || word.startsWith(built)) return true;
   const [first = '', ...more] = word.split('/');
   const beside = join(repositoryRoot, dirname(file), first);
   return rooms.test(word) || (more.length > 0 && /^[\w.]+$/.test(first) && existsSync(beside));
@@ -213,6 +217,7 @@ export function placeOf(word: string, file: string): string | undefined {
   if (word === '' || word.startsWith('-')) return undefined;
   if (word.startsWith(unpacked)) return sourceOf(word.slice(unpacked.length));
   if (word.startsWith('/')) return undefined;
+  if (word.startsWith(built)) return made.includes(word) ? join(repositoryRoot, word) : undefined;
   return [word, join(dirname(file), word)]
     .map((path) => join(repositoryRoot, path))
     .find((path) => existsSync(path));

@@ -37,6 +37,12 @@ const user = '65532:65532';
 export const products = ['operator', 'agent'] as const;
 export type Product = (typeof products)[number];
 
+/** Where `npm run images` writes unless told otherwise, from the repository's root. */
+export const imagesFolder = 'dist/images';
+
+/** Name of the archive of a product's images of all architectures. */
+export const imagesFile = (product: Product): string => `cloudlet-${product}-${version}.tar`;
+
 /** 32-bit phones run agents, never the region. */
 export const architecturesOf: Readonly<Record<Product, readonly Architecture[]>> = {
   operator: ['amd64', 'arm64'],

@@ -15,6 +15,8 @@ import {
   billOf,
   type Bundle,
   bundleOf,
+  imagesFile,
+  imagesFolder,
   productImage,
   products,
   version,
@@ -23,7 +25,7 @@ import { type Progress, repositoryRoot } from '../testbed/index.ts';
 import { runMain } from './steps/main.ts';
 
 const flagTable = {
-  out: { type: 'string', default: 'dist/images', description: 'Folder to write to.' },
+  out: { type: 'string', default: imagesFolder, description: 'Folder to write to.' },
   only: { type: 'list', description: 'amd64, arm64 or arm/v7; may be given again. Default: all.' },
   archives: { type: 'boolean', description: "Make the agent's archives too." },
   help: { type: 'boolean', description: 'Print this text and exit.' },
@@ -64,7 +66,7 @@ await runMain(async ({ progress, signal }) => {
         made.push(await archiveOf(bundle, architecture, out, progress));
     }
     if (images.length === 0) continue;
-    const file = join(out, `cloudlet-${product}-${version}.tar`);
+    const file = join(out, imagesFile(product));
     const digest = await writeArchive(images, file);
     progress(`${file}: cloudlet-${product}:${version} for ${architectures.join(', ')}, ${digest}`);
   }

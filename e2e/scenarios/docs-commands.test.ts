@@ -88,6 +88,7 @@ const wrong: readonly (readonly [string, RegExp])[] = [
   ['helm install a charts/cloudlet-operator --set hub.hots=a', /hots/],
   ['kind create cluster --config kind-config.yml', /no block of the page .* kind-config\.yml/],
   ['kind create cluster --config e2e/kind/config.yaml', /there is no e2e\/kind\/config\.yaml/],
+  ['kind load image-archive dist/images/cloudlet-operator-0.tar', /there is no dist\/images/],
   ['tar -xzf x -C /opt/cloudlet-agent/units', /there is no \/opt\/cloudlet-agent\/units/],
   ['curl x', /nobody says what to do with 'curl'/],
 ];
