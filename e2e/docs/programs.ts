@@ -93,14 +93,8 @@ async function npmMistakes({ words }: Call): Promise<readonly string[]> {
   if (behind[0] !== '--') return [`npm keeps '${behind.join(' ')}' for itself: put -- before it`];
   const [, command] = /^node e2e\/run\/bootstrap\.mjs (\S+)$/.exec(script) ?? [];
   if (command === 'test') return testMistakes(behind.slice(1));
-  if (command === undefined || !tellsFlags(command)) return [`'${script}' takes no arguments`];
+  if (command === undefined) return [`'${script}' takes no arguments`];
   return refusalOf(process.execPath, [`e2e/run/${command}.ts`, ...filled(behind.slice(1))]);
-}
-
-/** Whether `--help` is a question to this command of `npm run`, rather than its start. */
-export function tellsFlags(command: string): boolean {
-  const file = join(repositoryRoot, 'e2e', 'run', `${command}.ts`);
-  return /\bhelpOf\(/.test(readFileSync(file, 'utf8'));
 }
 
 /** Each argument of `npm test` is a part of the path of some test. */

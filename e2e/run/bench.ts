@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs';
 import { glob, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeError, helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
+import { describeError, TerminalError } from '@cloudlet/runtime/base';
 import type { Bench, BenchContext, BenchNeed } from '../bench/contract.ts';
 import { type Figure, pageOf, shown } from '../bench/markdown.ts';
 import { targets } from '../bench/targets.ts';
@@ -20,9 +20,9 @@ import {
   repositoryRoot,
   startRegion,
 } from '../testbed/index.ts';
-import { controlPlaneOf, machineLoad, phonesOf, temporaryFolder } from './steps/bed.ts';
-import { returnCache, runAsRoot } from './steps/elevate.ts';
-import { takeLock } from './steps/lock.ts';
+import { controlPlaneOf, phonesOf, temporaryFolder } from './steps/bed.ts';
+import { runAsRoot } from './steps/elevate.ts';
+import { takeTurn } from './steps/lock.ts';
 import { type CommandContext, runMain } from './steps/main.ts';
 
 const flagTable = {
@@ -38,16 +38,16 @@ const flagTable = {
       'Prefix of the benches to run; may be given again. Those that take long want their whole name.',
   },
   list: { type: 'boolean', description: 'Print the benches and exit.' },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
-await runMain(async (context) => {
-  const { progress, signal, cleanup } = context;
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    process.stdout.write(helpOf('npm run bench -- [flags]', 'Measures the product.', flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm run bench -- [flags]',
+  summary: 'Measures the product.',
+  flags: flagTable,
+};
+
+await runMain(usage, async (context, flags) => {
+  const { progress, signal } = context;
   if (flags.list) {
     for (const { prefix, needs, whenAsked } of await readBenches()) {
       console.log(`${prefix} (${needs.join(', ')})${whenAsked ? ', only when asked' : ''}`);
@@ -59,9 +59,7 @@ await runMain(async (context) => {
   if (needs.size > 0) await ensureControlPlaneBinaries(progress, signal);
   const asRoot = needs.has('phones') ? await runAsRoot(context) : undefined;
   if (asRoot !== undefined) return asRoot;
-  cleanup.defer(returnCache);
-  cleanup.defer(await takeLock('bench'));
-  progress(`load of the machine before: ${machineLoad()}`);
+  await takeTurn(context, 'bench');
   const bed = await startNeeds(needs, context);
   const figures: Record<string, number> = flags.keep ? await readFigures(flags.json) : {};
   const rows: Figure[] = [];

@@ -2,19 +2,18 @@
  * `npm run demo:load -- --url URL`: customers for the coffee shop, by locust (PyPI) in a virtual environment
  * of its own in the cache. Prints rate, percentiles and failures, writes a chart and locust's own report.
  */
-import { createReadStream } from 'node:fs';
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { helpOf, parseFlags, policyOf, runCommand, TerminalError } from '@cloudlet/runtime/base';
+import { runCommand, TerminalError } from '@cloudlet/runtime/base';
 import { lineChart, type Series } from '../bench/chart.ts';
-import { cacheDir } from '../testbed/host.ts';
-import { createProgress } from '../testbed/progress.ts';
+import { cacheDir, type Progress } from '../testbed/index.ts';
+import { runMain } from './steps/main.ts';
 
 const locustVersion = '2.47.0';
 
-const flags = {
+const flagTable = {
   url: {
     type: 'string',
     required: true,
@@ -27,75 +26,53 @@ const flags = {
     default: 'dist/demo-load',
     description: 'Folder for the chart and the report.',
   },
-  help: { type: 'boolean', description: 'This text.' },
 } as const;
 
-interface LoadResult {
-  readonly requests: number;
-  readonly failures: number;
-}
+const usage = {
+  call: 'npm run demo:load -- --url URL [flags]',
+  summary: 'Customers for the coffee shop.',
+  flags: flagTable,
+};
 
-export async function runLoad(options: {
-  readonly url: string;
-  readonly users: number;
-  readonly seconds: number;
-  readonly out: string;
-  readonly progress: (message: string) => void;
-}): Promise<LoadResult> {
-  const { url, users, seconds, out, progress } = options;
-  const locust = await installLocust(progress);
+await runMain(usage, async ({ progress, signal }, { url, users, seconds, out }) => {
+  const locust = await installLocust(progress, signal);
   await mkdir(out, { recursive: true });
-  const csv = join(out, 'locust');
   progress(`${users} customers for ${seconds} s at ${url}`);
-  await runCommand(
-    locust,
-    [
-      ...[
-        '--headless',
-        '--locustfile',
-        fileURLToPath(new URL('../demo/locustfile.py', import.meta.url)),
-      ],
-      ...['--host', url, '--users', String(users), '--spawn-rate', String(Math.max(1, users / 5))],
-      ...[
-        '--run-time',
-        `${seconds}s`,
-        '--csv',
-        csv,
-        '--csv-full-history',
-        '--html',
-        join(out, 'report.html'),
-      ],
-      ...['--only-summary', '--loglevel', 'WARNING', '--exit-code-on-error', '0'],
-    ],
-    { timeoutMs: (seconds + 120) * 1000 },
-  );
-  await writeFile(join(out, 'load.svg'), await chartOf(`${csv}_stats_history.csv`));
-  return printSummary(`${csv}_stats.csv`);
-}
+  const [csv, report] = [join(out, 'locust'), join(out, 'report.html')];
+  const customers = ['--users', String(users), '--spawn-rate', String(Math.max(1, users / 5))];
+  const args = [
+    ...['--headless', '--locustfile', join(import.meta.dirname, '../demo/locustfile.py')],
+    ...['--host', url, ...customers, '--run-time', `${seconds}s`],
+    ...['--csv', csv, '--csv-full-history', '--html', report],
+    ...['--only-summary', '--loglevel', 'WARNING', '--exit-code-on-error', '0'],
+  ];
+  await runCommand(locust, args, { timeoutMs: (seconds + 120) * 1000, signal });
+  const chart = join(out, 'load.svg');
+  await writeFile(chart, await chartOf(`${csv}_stats_history.csv`));
+  await printSummary(`${csv}_stats.csv`);
+  console.log(`chart: ${chart}; report: ${report}`);
+  return 0;
+});
 
-async function installLocust(progress: (message: string) => void): Promise<string> {
+async function installLocust(progress: Progress, signal: AbortSignal): Promise<string> {
   const folder = cacheDir('python', `locust-${locustVersion}`);
   const complete = join(folder, 'complete');
   const locust = join(folder, 'bin', 'locust');
-  if (await exists(complete)) return locust;
+  if (existsSync(complete)) return locust;
   progress(`installing locust ${locustVersion} from PyPI into ${folder}`);
   const make = ['-m', 'venv', '--clear', folder];
-  await runCommand('python3', make, { timeoutMs: 120_000 }).catch((cause: unknown) => {
+  await runCommand('python3', make, { timeoutMs: 120_000, signal }).catch((cause: unknown) => {
+    signal.throwIfAborted();
     const advice = 'missing python3 with venv: apt-get install python3-venv';
     throw new TerminalError('MissingTool', advice, { cause });
   });
   await runCommand(join(folder, 'bin', 'pip'), ['install', '--quiet', `locust==${locustVersion}`], {
     timeoutMs: 600_000,
+    signal,
   });
   await writeFile(complete, '');
   return locust;
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 async function chartOf(path: string): Promise<string> {
   const columns = ['Requests/s', 'Failures/s', '50%', '99%'] as const;
@@ -123,7 +100,7 @@ async function chartOf(path: string): Promise<string> {
   return lineChart(all, { title: 'The coffee shop under load', unit: 'requests/s and ms' });
 }
 
-async function printSummary(path: string): Promise<LoadResult> {
+async function printSummary(path: string): Promise<void> {
   const [header = '', ...rows] = (await readFile(path, 'utf8')).trim().split('\n');
   const names = header.split(',');
   const cell = (row: string, name: string): string => row.split(',')[names.indexOf(name)] ?? '';
@@ -146,30 +123,4 @@ async function printSummary(path: string): Promise<LoadResult> {
         })
         .join('') + '\n',
     );
-  const total = rows.find((row) => cell(row, 'Name') === 'Aggregated') ?? '';
-  return {
-    requests: Number(cell(total, 'Request Count')),
-    failures: Number(cell(total, 'Failure Count')),
-  };
-}
-
-async function main(): Promise<void> {
-  const { flags: given } = parseFlags(flags, process.argv.slice(2));
-  await runLoad({ ...given, progress: createProgress() });
-  process.stdout.write(
-    `chart: ${join(given.out, 'load.svg')}; report: ${join(given.out, 'report.html')}\n`,
-  );
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes('--help'))
-    process.stdout.write(
-      helpOf('npm run demo:load -- --url URL [flags]', 'Customers for the coffee shop.', flags),
-    );
-  else
-    await main().catch((error: unknown) => {
-      process.stderr.write(`demo:load: ${(error as Error).message}\n`);
-      process.exitCode =
-        error instanceof TerminalError || policyOf(error).retry === 'never' ? 2 : 1;
-    });
 }

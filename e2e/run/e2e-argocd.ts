@@ -6,7 +6,6 @@
  * `N passed, N failed`.
  */
 import { join } from 'node:path';
-import { helpOf, parseFlags } from '@cloudlet/runtime/base';
 import { ensureArgoPrograms } from '../testbed/argocd/programs.ts';
 import {
   controlPlaneTools,
@@ -14,27 +13,23 @@ import {
   ensureTools,
   repositoryRoot,
 } from '../testbed/index.ts';
-import { machineLoad } from './steps/bed.ts';
-import { takeLock } from './steps/lock.ts';
+import { takeTurn } from './steps/lock.ts';
 import { runMain } from './steps/main.ts';
 import { runNodeTests } from './steps/node-tests.ts';
 
-const flagTable = {
-  help: { type: 'boolean', description: 'Print this text and exit.' },
-} as const;
+const usage = {
+  call: 'npm run e2e:argocd',
+  summary: 'Lets Argo CD drive examples/gitops in two regions.',
+  flags: {},
+};
 
-await runMain(async ({ progress, signal, cleanup }) => {
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    const summary = 'Lets Argo CD drive examples/gitops in two regions.';
-    process.stdout.write(helpOf('npm run e2e:argocd -- [flags]', summary, flagTable));
-    return 0;
-  }
+await runMain(usage, async (context) => {
+  const { progress, signal } = context;
   await ensureTools(progress, controlPlaneTools);
   await ensureControlPlaneBinaries(progress, signal);
   await ensureArgoPrograms(progress, signal);
-  cleanup.defer(await takeLock('argocd'));
-  progress(`two regions, five sites, Argo CD; load of the machine before: ${machineLoad()}`);
+  await takeTurn(context, 'e2e:argocd');
+  progress('two regions, five sites, Argo CD');
   const { passed, failed } = await runNodeTests({
     files: [join(repositoryRoot, 'e2e', 'gitops', 'stories.ts')],
     ...{ concurrency: 1, timeoutMs: 40 * 60_000, tellFiles: true, signal, progress },

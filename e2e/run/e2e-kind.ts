@@ -8,12 +8,10 @@
  */
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
 import { startKindBed } from '../kind/bed.ts';
 import { missingPrograms } from '../kind/programs.ts';
 import {
   clearDeadPhones,
-  isRoot,
   missingOf,
   packagesOf,
   phoneTools,
@@ -21,27 +19,21 @@ import {
   repositoryRoot,
 } from '../testbed/index.ts';
 import { machineLoad, temporaryFolder } from './steps/bed.ts';
-import { returnCache, runAsRoot } from './steps/elevate.ts';
+import { runAsRoot } from './steps/elevate.ts';
 import { runMain } from './steps/main.ts';
 import { runNodeTests } from './steps/node-tests.ts';
 
-const flagTable = {
-  help: { type: 'boolean', description: 'Print this text and exit.' },
-} as const;
+const usage = {
+  call: 'npm run e2e:kind',
+  summary: 'Installs the chart on a cluster of kind and tries it from outside.',
+  flags: {},
+};
 
-await runMain(async (context) => {
+await runMain(usage, async (context) => {
   const { progress, signal, cleanup } = context;
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    const summary = 'Installs the chart on a cluster of kind and tries it from outside.';
-    process.stdout.write(helpOf('npm run e2e:kind -- [flags]', summary, flagTable));
-    return 0;
-  }
   tellNeeds(progress);
-  const asRoot = await runAsRoot(context);
+  const asRoot = await runAsRoot(context, 'nodes and phones');
   if (asRoot !== undefined) return asRoot;
-  if (!isRoot()) throw new TerminalError('NotRoot', 'nodes and phones want root');
-  cleanup.defer(returnCache);
   cleanup.defer(clearDeadPhones);
   progress(`load of the machine before: ${machineLoad()}`);
   const dir = await temporaryFolder(context, 'kind');

@@ -6,13 +6,12 @@
  * last line is `N passed, N failed`, and the exit code says the same.
  */
 import { writeFile } from 'node:fs/promises';
-import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
 import { missingPrograms } from '../kind/programs.ts';
-import { clearDeadPhones, isRoot } from '../testbed/index.ts';
+import { clearDeadPhones } from '../testbed/index.ts';
 import { previousVersion } from '../upgrade/previous.ts';
 import { runUpgrade } from '../upgrade/run.ts';
 import { machineLoad, temporaryFolder } from './steps/bed.ts';
-import { returnCache, runAsRoot } from './steps/elevate.ts';
+import { runAsRoot } from './steps/elevate.ts';
 import { runMain } from './steps/main.ts';
 
 const flagTable = {
@@ -23,26 +22,23 @@ const flagTable = {
       'Tag, branch or commit of the version before. Default: the newest tag v*, else the first version that could be installed.',
   },
   json: { type: 'string', description: 'File to write the figures to, as one flat object.' },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
-await runMain(async (context) => {
+const usage = {
+  call: 'npm run e2e:upgrade -- [flags]',
+  summary: 'Upgrades a region of many sites from the version before, and rolls it back.',
+  flags: flagTable,
+};
+
+await runMain(usage, async (context, flags) => {
   const { progress, signal, cleanup } = context;
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    const summary = 'Upgrades a region of many sites from the version before, and rolls it back.';
-    process.stdout.write(helpOf('npm run e2e:upgrade -- [flags]', summary, flagTable));
-    return 0;
-  }
   const missing = missingPrograms();
   if (missing.length > 0)
     progress(`programs to build with Go, 10 to 20 minutes on two cores: ${missing.join(' ')}`);
   const previous = await previousVersion(flags.from, progress, signal);
   progress(`from ${previous.version} (${previous.name}), commit ${previous.commit.slice(0, 12)}`);
-  const asRoot = await runAsRoot(context);
+  const asRoot = await runAsRoot(context, 'nodes and phones');
   if (asRoot !== undefined) return asRoot;
-  if (!isRoot()) throw new TerminalError('NotRoot', 'nodes and phones want root');
-  cleanup.defer(returnCache);
   cleanup.defer(clearDeadPhones);
   progress(`load of the machine before: ${machineLoad()}`);
   const dir = await temporaryFolder(context, 'upgrade');

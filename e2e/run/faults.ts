@@ -4,7 +4,7 @@
  */
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
+import { type FlagValues, TerminalError } from '@cloudlet/runtime/base';
 import { FaultsFound } from '../faults/found.ts';
 import { leavingName, phoneFaults, runPhoneFaults } from '../faults/phones.ts';
 import { restoreName } from '../faults/restore.ts';
@@ -15,9 +15,9 @@ import {
   ensureTools,
   phoneTools,
 } from '../testbed/index.ts';
-import { machineLoad, temporaryFolder } from './steps/bed.ts';
-import { returnCache, runAsRoot } from './steps/elevate.ts';
-import { takeLock } from './steps/lock.ts';
+import { temporaryFolder } from './steps/bed.ts';
+import { runAsRoot } from './steps/elevate.ts';
+import { takeTurn } from './steps/lock.ts';
 import { type CommandContext, runMain } from './steps/main.ts';
 
 type Done = ReadonlyMap<string, number>;
@@ -43,16 +43,16 @@ const flagTable = {
   },
   managers: { type: 'number', default: 3, description: 'With --phones: managers among the three.' },
   logs: { type: 'string', description: 'Folder for logs and data; kept. Default: none is kept.' },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
-await runMain(async (context) => {
-  const { progress, signal, cleanup } = context;
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    process.stdout.write(helpOf('npm run faults -- [flags]', 'Faults, and what holds.', flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm run faults -- [flags]',
+  summary: 'Faults, and what holds.',
+  flags: flagTable,
+};
+
+await runMain(usage, async (context, flags) => {
+  const { progress, signal } = context;
   const names = flags.phones ? phoneNames : regionNames;
   for (const name of flags.fault)
     if (!names.includes(name))
@@ -60,10 +60,9 @@ await runMain(async (context) => {
   await ensureControlPlaneBinaries(progress, signal);
   const asRoot = flags.phones ? await runAsRoot(context) : undefined;
   if (asRoot !== undefined) return asRoot;
-  cleanup.defer(returnCache);
   await ensureTools(progress, [...controlPlaneTools, ...(flags.phones ? phoneTools : [])]);
-  cleanup.defer(await takeLock(flags.phones ? 'faults -- --phones' : 'faults'));
-  progress(`seed ${flags.seed}; load of the machine before: ${machineLoad()}`);
+  await takeTurn(context, flags.phones ? 'faults -- --phones' : 'faults');
+  progress(`seed ${flags.seed}`);
   try {
     const faults = flags.phones ? await toPhones(context, flags) : await toRegion(context, flags);
     const done = [...faults].sort().map(([name, times]) => `  ${name.padEnd(20)} ${times}`);
@@ -78,7 +77,7 @@ await runMain(async (context) => {
   }
 });
 
-type Flags = ReturnType<typeof parseFlags<typeof flagTable>>['flags'];
+type Flags = FlagValues<typeof flagTable>;
 
 async function toRegion(context: CommandContext, flags: Flags): Promise<Done> {
   const { progress, signal } = context;

@@ -3,7 +3,7 @@
  * fails, naming what is stale. Each room keeps its own generator, a file called generate.ts.
  */
 import { glob } from 'node:fs/promises';
-import { describeError, helpOf, parseFlags, runCommand } from '@cloudlet/runtime/base';
+import { describeError, runCommand } from '@cloudlet/runtime/base';
 import { repositoryRoot } from '../testbed/index.ts';
 import { runMain } from './steps/main.ts';
 
@@ -11,15 +11,15 @@ import { runMain } from './steps/main.ts';
 const flagTable = {
   check: { type: 'boolean', description: 'Write nothing, and fail where a file is stale.' },
   record: { type: 'boolean', description: 'Take the kinds as they are for what is released.' },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
-await runMain(async ({ signal }) => {
-  if (parseFlags(flagTable, process.argv.slice(2)).flags.help) {
-    const summary = 'Writes every generated file of the repository.';
-    process.stdout.write(helpOf('npm run generate -- [flags]', summary, flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm run generate -- [flags]',
+  summary: 'Writes every generated file of the repository.',
+  flags: flagTable,
+};
+
+await runMain(usage, async ({ signal }) => {
   const rooms = '{crds,operator,agent,cli,charts}/**/generate.ts';
   const generators: string[] = [];
   const exclude = ['**/node_modules/**'];

@@ -7,7 +7,6 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { helpOf, parseFlags } from '@cloudlet/runtime/base';
 import { packAgent } from '../images/agent-archive.ts';
 import { sizesOf, writeArchive } from '../images/oci.ts';
 import {
@@ -28,7 +27,6 @@ const flagTable = {
   out: { type: 'string', default: imagesFolder, description: 'Folder to write to.' },
   only: { type: 'list', description: 'amd64, arm64 or arm/v7; may be given again. Default: all.' },
   archives: { type: 'boolean', description: "Make the agent's archives too." },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
 interface Made {
@@ -38,13 +36,13 @@ interface Made {
   readonly transferred: number;
 }
 
-await runMain(async ({ progress, signal }) => {
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    const summary = 'Makes the images of operator and agent, and prints their sizes.';
-    process.stdout.write(helpOf('npm run images -- [flags]', summary, flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm run images -- [flags]',
+  summary: 'Makes the images of operator and agent, and prints their sizes.',
+  flags: flagTable,
+};
+
+await runMain(usage, async ({ progress, signal }, flags) => {
   const out = join(repositoryRoot, flags.out);
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });

@@ -8,7 +8,7 @@
  */
 import { copyFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { helpOf, parseFlags, runCommand, TerminalError } from '@cloudlet/runtime/base';
+import { runCommand, TerminalError } from '@cloudlet/runtime/base';
 import { version } from '../images/product.ts';
 import { problemsOf } from '../release/checks.ts';
 import { packChart, packPlugin, sha256Of } from '../release/packing.ts';
@@ -24,16 +24,15 @@ const flagTable = {
     default: 'https://example.invalid/cloudlet-operator',
     description: 'Home page of the project, where its releases are downloaded from.',
   },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
-await runMain(async ({ progress, signal }) => {
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    const summary = 'Makes everything that a release ships.';
-    process.stdout.write(helpOf('npm run release -- [flags]', summary, flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm run release -- [flags]',
+  summary: 'Makes everything that a release ships.',
+  flags: flagTable,
+};
+
+await runMain(usage, async ({ progress, signal }, flags) => {
   const problems = await problemsOf(version);
   for (const problem of problems) progress(`a release must not have: ${problem}`);
   if (problems.length > 0 && !flags['dry-run'])

@@ -4,12 +4,12 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
+import { TerminalError } from '@cloudlet/runtime/base';
 import { callsText, costTable, figuresTable, writeReport } from '../scale/report.ts';
 import { type PhaseName, phaseNames, runScale } from '../scale/run.ts';
 import { controlPlaneTools, ensureControlPlaneBinaries, ensureTools } from '../testbed/index.ts';
-import { machineLoad, temporaryFolder } from './steps/bed.ts';
-import { takeLock } from './steps/lock.ts';
+import { temporaryFolder } from './steps/bed.ts';
+import { takeTurn } from './steps/lock.ts';
 import { runMain } from './steps/main.ts';
 
 const flagTable = {
@@ -33,20 +33,19 @@ const flagTable = {
     type: 'string',
     description: "Folder for processor profiles of the region's processes.",
   },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
-await runMain(async (context) => {
-  const { progress, signal, cleanup } = context;
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    process.stdout.write(helpOf('npm run scale -- [flags]', 'Many sites, one region.', flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm run scale -- [flags]',
+  summary: 'Many sites, one region.',
+  flags: flagTable,
+};
+
+await runMain(usage, async (context, flags) => {
+  const { progress, signal } = context;
   await ensureTools(progress, controlPlaneTools);
   await ensureControlPlaneBinaries(progress, signal);
-  cleanup.defer(await takeLock('scale'));
-  progress(`load of the machine before: ${machineLoad()}`);
+  await takeTurn(context, 'scale');
   let failed = false;
   await runScale(
     {

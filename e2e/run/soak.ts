@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeError, helpOf, parseFlags } from '@cloudlet/runtime/base';
+import { describeError } from '@cloudlet/runtime/base';
 import { picture, resultJson, slopesTable } from '../soak/report.ts';
 import { runSoak, type SoakResult } from '../soak/run.ts';
 import {
@@ -15,7 +15,7 @@ import {
   type Phones,
 } from '../testbed/index.ts';
 import { machineLoad, phonesOf, temporaryFolder } from './steps/bed.ts';
-import { takeLock } from './steps/lock.ts';
+import { takeTurn } from './steps/lock.ts';
 import { type CommandContext, runMain } from './steps/main.ts';
 
 const flagTable = {
@@ -30,23 +30,23 @@ const flagTable = {
   },
   seed: { type: 'number', default: 1, description: 'Gives faults, targets and transitions.' },
   out: { type: 'string', default: 'dist/soak', description: 'Folder for picture and figures.' },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
 const warmUpMinutes = 20;
 
-await runMain(async (context) => {
-  const { progress, signal, cleanup } = context;
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    process.stdout.write(helpOf('npm run soak -- [flags]', 'Hours, and what grows.', flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm run soak -- [flags]',
+  summary: 'Hours, and what grows.',
+  flags: flagTable,
+};
+
+await runMain(usage, async (context, flags) => {
+  const { progress, signal } = context;
   const { hours, sites, instances, rate, seed, every } = flags;
   await ensureTools(progress, controlPlaneTools);
   await ensureControlPlaneBinaries(progress, signal);
-  cleanup.defer(await takeLock('soak'));
-  progress(`seed ${seed}; load of the machine before: ${machineLoad()}`);
+  await takeTurn(context, 'soak');
+  progress(`seed ${seed}`);
   const phones = await phoneOf(context);
   const warmUp = flags['warm-up'] ?? Math.min(warmUpMinutes, (hours * 60) / 3);
   const result = await runSoak({

@@ -8,7 +8,7 @@ import { chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AppInst, labels } from '@cloudlet/crds';
-import { type FlagValues, helpOf, parseFlags, TerminalError } from '@cloudlet/runtime/base';
+import type { FlagValues } from '@cloudlet/runtime/base';
 import {
   checkProvider,
   type ControlPlane,
@@ -18,7 +18,6 @@ import {
   expect,
   findCommand,
   formSwarm,
-  isRoot,
   type Phones,
   phoneTools,
   provideControlPlane,
@@ -33,7 +32,7 @@ import {
 } from '../testbed/index.ts';
 import { borrow, giveBack, removeObjects } from './steps/borrowed.ts';
 import { applyObjects, demo, demoObjects, howToGoOn } from './steps/demo.ts';
-import { returnCache, runAsRoot, user } from './steps/elevate.ts';
+import { runAsRoot, user } from './steps/elevate.ts';
 import { takeLock } from './steps/lock.ts';
 import { type CommandContext, runMain } from './steps/main.ts';
 import { removeShop, runShop } from './steps/shop.ts';
@@ -50,31 +49,23 @@ const flagTable = {
     description: "The region's Kubernetes: one of its own, or a context of your kubeconfig.",
   },
   context: { type: 'string', description: 'Name of that context; never chosen for you.' },
-  help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const;
 
 type StartFlags = FlagValues<typeof flagTable>;
 
-await runMain(async (context) => {
-  const { flags } = parseFlags(flagTable, process.argv.slice(2));
-  if (flags.help) {
-    const summary = 'A region and a site of phones on this machine.';
-    process.stdout.write(helpOf('npm start -- [flags]', summary, flagTable));
-    return 0;
-  }
+const usage = {
+  call: 'npm start -- [flags]',
+  summary: 'A region and a site of phones on this machine.',
+  flags: flagTable,
+};
+
+await runMain(usage, async (context, flags) => {
   // A context wants kubectl alone.
   if (checkProvider(flags) === undefined || findCommand('kubectl') === undefined) {
     await ensureControlPlaneBinaries(context.progress, context.signal);
   }
-  const asRoot = await runAsRoot(context);
+  const asRoot = await runAsRoot(context, 'phones');
   if (asRoot !== undefined) return asRoot;
-  if (!isRoot()) {
-    throw new TerminalError(
-      'NotRoot',
-      'phones want root: run as root, or where sudo asks for no password or Docker is yours',
-    );
-  }
-  context.cleanup.defer(returnCache);
   context.cleanup.defer(await takeLock('start'));
   return start(flags, context);
 });

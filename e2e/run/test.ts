@@ -19,7 +19,7 @@ import {
 } from '../testbed/index.ts';
 import { controlPlaneOf, phonesOf, temporaryFolder } from './steps/bed.ts';
 import { runChecks } from './steps/checks.ts';
-import { returnCache, runAsRoot } from './steps/elevate.ts';
+import { runAsRoot } from './steps/elevate.ts';
 import { takeLock } from './steps/lock.ts';
 import { type CommandContext, runMain } from './steps/main.ts';
 import { addUp, runNodeTests, type Tally } from './steps/node-tests.ts';
@@ -36,13 +36,18 @@ const lanes = [
   /./,
 ] as const;
 
-await runMain(async (context) => {
+const usage = {
+  call: 'npm test -- [part of a path]...',
+  summary: 'Tries everything, or the files whose path holds one of the words.',
+  flags: {},
+  takesWords: true,
+};
+
+await runMain(usage, async (context, _flags, chosen) => {
   const { progress, signal, cleanup } = context;
-  const chosen = process.argv.slice(2);
   await ensureControlPlaneBinaries(progress, signal);
   const asRoot = await runAsRoot(context);
   if (asRoot !== undefined) return asRoot;
-  cleanup.defer(returnCache);
   cleanup.defer(await takeLock('test'));
   // A scenario that is interrupted takes nothing down itself.
   cleanup.defer(clearDeadPhones);

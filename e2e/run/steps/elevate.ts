@@ -11,7 +11,7 @@ import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { runCommand } from '@cloudlet/runtime/base';
+import { runCommand, TerminalError } from '@cloudlet/runtime/base';
 import {
   cacheDir,
   commandFolders,
@@ -35,9 +35,26 @@ const kept =
 
 /**
  * Runs this command again as root where that is possible and needed.
+ * @param what what there is nothing without root for; absent where the command can do without.
  * @returns its exit code, or undefined where this process shall go on: as root, or without it.
+ * @throws TerminalError (`NotRoot`) where `what` is not to be had.
  */
-export async function runAsRoot(context: CommandContext): Promise<number | undefined> {
+export async function runAsRoot(
+  context: CommandContext,
+  what?: string,
+): Promise<number | undefined> {
+  const code = await again(context);
+  if (code !== undefined) return code;
+  if (what !== undefined && !isRoot())
+    throw new TerminalError(
+      'NotRoot',
+      `${what} want root: run as root, or where sudo asks for no password or Docker is yours`,
+    );
+  context.cleanup.defer(returnCache);
+  return undefined;
+}
+
+async function again(context: CommandContext): Promise<number | undefined> {
   if (process.env[ownerVariable] !== undefined) return undefined;
   const { progress } = context;
   const prefix = await rootPrefix();
@@ -133,7 +150,7 @@ export function user(): { readonly uid: number; readonly gid: number } | undefin
 }
 
 /** Gives cache and state back to that user. */
-export async function returnCache(): Promise<void> {
+async function returnCache(): Promise<void> {
   const owner = user();
   if (!owner) return;
   await runCommand('chown', ['-R', `${owner.uid}:${owner.gid}`, cacheDir(), stateDir()]);

@@ -6,6 +6,17 @@
  */
 import { createServer } from 'node:net';
 import { TerminalError } from '@cloudlet/runtime/base';
+import { machineLoad } from './bed.ts';
+import type { CommandContext } from './main.ts';
+
+/**
+ * Begins a run that takes the machine for itself, until the command ends.
+ * @throws TerminalError (`AlreadyRunning`)
+ */
+export async function takeTurn({ progress, cleanup }: CommandContext, name: string): Promise<void> {
+  cleanup.defer(await takeLock(name));
+  progress(`load of the machine before: ${machineLoad()}`);
+}
 
 /** @throws TerminalError (`AlreadyRunning`) while another process holds the name. */
 export function takeLock(name: string): Promise<() => void> {

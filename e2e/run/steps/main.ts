@@ -1,13 +1,19 @@
 /**
- * The frame of every command of `npm run`: signals, cleaning up, the exit code.
+ * The frame of every command of `npm run`: flags, signals, cleaning up, the exit code.
  *
  * Guarantees: SIGINT, SIGTERM and SIGHUP abort the signal that the command gets, and so does the end of
  * whoever holds its standard input where that is its tether; what it deferred is undone before the process
  * ends, last first, also after an error; an expected error is one line, not a stack.
  */
 import { constants } from 'node:os';
-import { describeError, TerminalError } from '@cloudlet/runtime/base';
+import {
+  describeError,
+  type FlagTable,
+  type FlagValues,
+  TerminalError,
+} from '@cloudlet/runtime/base';
 import { createProgress, type Progress } from '../../testbed/index.ts';
+import { calledWith, type Usage } from './usage.ts';
 
 export interface CommandContext {
   readonly progress: Progress;
@@ -27,10 +33,21 @@ class Interrupted extends Error {
   }
 }
 
-/** Runs a command and ends the process with the code that it returns. */
-export async function runMain(
-  command: (context: CommandContext) => Promise<number>,
+/** Runs a command, and ends the process with the code that it returns. */
+export async function runMain<const T extends FlagTable>(
+  usage: Usage<T>,
+  command: (
+    context: CommandContext,
+    flags: FlagValues<T>,
+    words: readonly string[],
+  ) => Promise<number>,
 ): Promise<void> {
+  const called = calledWith(usage, process.argv.slice(2), (text) => process.stdout.write(text));
+  if (typeof called === 'number') process.exit(called);
+  await runFramed((context) => command(context, called.flags, called.words));
+}
+
+async function runFramed(command: (context: CommandContext) => Promise<number>): Promise<never> {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => controller.abort(new Interrupted(signal)));
