@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { test } from 'node:test';
-import { FakeClock, silentLogger, systemClock } from '@cloudlet/runtime/base';
+import { FakeClock, silentLogger, systemClock, TooManyRequestsError } from '@cloudlet/runtime/base';
 import { enroll, enrollOnce, renewalTime, type EnrollOptions } from './agent/enroll.ts';
 import {
   createAgentCsr,
@@ -56,6 +56,22 @@ test('the certificate is for the key that asked and chains to the region', async
   const csr = await readCsr(await createAgentCsr(stored.keyPem, 'site-1'));
   assert.equal(fingerprintOf(certificate!.publicKey), csr.fingerprint);
   assert.equal(stored.caPem, region.authority.certificatePem);
+});
+
+test('a hub that serves others first is asked again when it says', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion();
+  let asked = 0;
+  region.backend.onEnroll = (request, peer) =>
+    ++asked === 1
+      ? Promise.reject(new TooManyRequestsError('256 others wait already', 7_000))
+      : issuing(region)(request, peer);
+  const enrolling = enroll(options(region, { clock }), never);
+  await eventually('it waits', () => asked === 1 && clock.pending > 0);
+  await clock.advance(6_999);
+  assert.equal(asked, 1);
+  await clock.advance(1);
+  assert.ok((await enrolling).certificatePem);
 });
 
 test('a key without a token waits, with its fingerprint told, until it is accepted', async () => {

@@ -4,7 +4,9 @@
  * Guarantees: the token is bound to the first key that shows it by a precondition on its Secret, so of two
  * keys that race one loses; the clear token leaves the Secret in the same write; the hub signs nothing: it
  * makes a CertificateSigningRequest and hands on what the operator signed. Strangers cause no API object,
- * at most four fingerprints a Cloudlet, and are rate-limited by Cloudlet (the tunnel limits addresses).
+ * at most four fingerprints a Cloudlet, and are rate-limited by Cloudlet (the tunnel limits addresses). Of
+ * many sites that come at once a few are served at a time and as many wait as can be served before they give
+ * up: others are told when to come again, so that no certificate is signed that nobody takes.
  */
 import { randomBytes } from 'node:crypto';
 import { agentSigner, type Cloudlet, labels, namespaces } from '@cloudlet/crds';
@@ -38,6 +40,7 @@ import type { HubMetrics } from './metrics.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { Region } from './region.ts';
 import type { SiteLeases } from './site-leases.ts';
+import { Turns } from './turns.ts';
 import { WaitingKeys } from './waiting-keys.ts';
 
 export interface EnrolmentOptions {
@@ -55,6 +58,8 @@ const signatureMs = 15_000;
 const pollMs = 150;
 const justIssuedMs = 60_000;
 const retryAfterMs = 15_000;
+/** The operator signs some 30 to 60 a second, and an agent waits 30 s for its answer. */
+const turns = { atOnce: 32, waiting: 256, retryAfterMs } as const;
 
 type Refused = Extract<EnrollReply, { state: 'Refused' }>;
 const refused = (reason: string, message: string): Refused => ({
@@ -69,6 +74,7 @@ export class Enrolment {
   readonly #waiting: WaitingKeys;
   readonly #issued = new Map<string, { readonly at: number; readonly by: KeyOrigin }>();
   readonly #underWay = new Map<string, Promise<EnrollReply>>();
+  readonly #turns = new Turns(turns);
 
   constructor(options: EnrolmentOptions) {
     this.#options = options;
@@ -83,6 +89,7 @@ export class Enrolment {
     return issued.by;
   }
 
+  /** @throws TooManyRequestsError when more sites come at once than can be served */
   async enroll(
     request: EnrollRequest,
     peer: EnrollPeer,
@@ -101,7 +108,8 @@ export class Enrolment {
     const key = `${request.cloudlet} ${fingerprint} ${contentHash(request.token ?? '', 16)}`;
     const same = this.#underWay.get(key);
     if (same) return same;
-    const run = this.#decide(request, peer, fingerprint, signal);
+    const decide = () => this.#decide(request, peer, fingerprint, signal);
+    const run = this.#turns.take(decide, signal);
     this.#underWay.set(key, run);
     try {
       const reply = await run;

@@ -52,7 +52,7 @@ const retryPace = { baseMs: 1_000, maxMs: 60_000, jitter: 0.5 } as const;
 
 /** Asks until a certificate is issued and stored. @throws the signal's reason when it aborts. */
 export async function enroll(options: EnrollOptions, signal: AbortSignal): Promise<StoredIdentity> {
-  const { clock, logger, random } = options;
+  const { clock, logger, random = Math.random } = options;
   let way: Way = 'direct';
   let told = '';
   for (let attempt = 0; ; attempt++) {
@@ -68,7 +68,10 @@ export async function enroll(options: EnrollOptions, signal: AbortSignal): Promi
     } catch (error) {
       signal.throwIfAborted();
       state = describeError(error);
-      way = way === 'direct' ? 'websocket' : 'direct';
+      if (error instanceof TooManyRequestsError) {
+        // Many come at once: not all again at the same moment, nor each by another way.
+        delayMs = Math.max(delayMs, error.retryAfterMs * (1 + random()));
+      } else way = way === 'direct' ? 'websocket' : 'direct';
     }
     // The same state once, not each minute of a week that a key waits.
     logger.log(state === told ? 'debug' : 'info', 'not enrolled yet', { state });
@@ -196,9 +199,13 @@ function exchange(
     session.once('close', fail);
     const stream = session.request({ ':method': 'POST', ':path': path }, { signal });
     let status = 0;
+    let retryAfterMs = 0;
     let text = '';
     stream.on('error', fail);
-    stream.once('response', (headers) => (status = headers[':status'] ?? 0));
+    stream.once('response', (headers) => {
+      status = headers[':status'] ?? 0;
+      retryAfterMs = retryAfterOf(headers['retry-after']);
+    });
     stream.setEncoding('utf8');
     stream.on('data', (chunk: string) => {
       text += chunk;
@@ -206,13 +213,18 @@ function exchange(
     });
     stream.once('close', () => session.off('close', fail));
     stream.once('end', () => {
-      if (status === 429) reject(new TooManyRequestsError(`${path}: too many requests`, 30_000));
+      if (status === 429)
+        reject(new TooManyRequestsError(`${path}: too many requests`, retryAfterMs));
       else if (status !== 200) reject(new UnreachableError(`${path}: answered ${status}`));
       else resolve(parseReply(text));
     });
     stream.end(JSON.stringify(body));
   });
 }
+
+/** In milliseconds; bounded, so that nothing a hub says keeps a site out for long. */
+const retryAfterOf = (seconds: string | undefined): number =>
+  Math.min(Math.max(Number(seconds ?? 30) || 30, 1), 120) * 1_000;
 
 function parseReply(text: string): unknown {
   try {

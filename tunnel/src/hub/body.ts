@@ -1,5 +1,5 @@
 /** A request of one JSON body and its answer, on an HTTP/2 stream; both bounded. */
-import type { ServerHttp2Stream } from 'node:http2';
+import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { ProtocolError } from '@cloudlet/runtime/base';
 
 /** A CSR with its token fits many times over. */
@@ -27,8 +27,12 @@ export function answerJson(stream: ServerHttp2Stream, status: number, body: unkn
   stream.end(JSON.stringify(body));
 }
 
-export function answerStatus(stream: ServerHttp2Stream, status: number): void {
+export function answerStatus(
+  stream: ServerHttp2Stream,
+  status: number,
+  headers: OutgoingHttpHeaders = {},
+): void {
   if (stream.destroyed || stream.headersSent) return;
-  stream.respond({ ':status': status }, { endStream: true });
+  stream.respond({ ...headers, ':status': status }, { endStream: true });
   stream.close();
 }

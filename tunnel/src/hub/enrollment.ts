@@ -10,6 +10,7 @@ import { performServerHandshake, type ServerHttp2Stream } from 'node:http2';
 import {
   describeError,
   ProtocolError,
+  TooManyRequestsError,
   UnreachableError,
   withDeadline,
 } from '@cloudlet/runtime/base';
@@ -80,6 +81,12 @@ export async function answerEnrollment(
     if (reply) answerJson(stream, 200, reply);
     else answerStatus(stream, 400);
   } catch (error) {
+    if (error instanceof TooManyRequestsError) {
+      metrics.enrollment?.('TooMany');
+      return answerStatus(stream, 429, {
+        'retry-after': `${Math.ceil(error.retryAfterMs / 1_000)}`,
+      });
+    }
     metrics.enrollment?.('Failed');
     if (!closed.signal.aborted)
       logger.warn('enrolment failed', { remoteAddress: peer.remoteAddress, error });
