@@ -7,7 +7,7 @@
  * the write, so it never lands on another object of the same name.
  */
 import { type Condition, fieldManagers, groupVersion } from '@cloudlet/crds';
-import { type Clock, contentHash } from '@cloudlet/runtime/base';
+import { contentHash } from '@cloudlet/runtime/base';
 import type { KubernetesObject, ResourceClient } from '@cloudlet/runtime/kubernetes';
 import type { Freshest } from './freshest.ts';
 import type { OurKinds } from './kinds.ts';
@@ -110,28 +110,5 @@ function ownedPart(
     conditions: conditions
       .filter(({ type }) => types.includes(type))
       .sort((a, b) => (a.type < b.type ? -1 : 1)),
-  };
-}
-
-/** Counts that change with every instance are written once in so long, in milliseconds. */
-export const postponeMs = 2_000;
-
-/**
- * Holds back writes of counts alone, so that a thousand instances are not a thousand writes to what they
- * belong to. Gives the milliseconds to wait, or nothing when it is time to write.
- */
-export function createPostponement(
-  clock: Clock,
-): (key: string, isCountOnly: boolean) => number | undefined {
-  const due = new Map<string, number>();
-  return (key, isCountOnly) => {
-    const now = clock.monotonic();
-    const at = due.get(key) ?? now + postponeMs;
-    if (isCountOnly && now < at) {
-      due.set(key, at);
-      return at - now;
-    }
-    due.delete(key);
-    return undefined;
   };
 }

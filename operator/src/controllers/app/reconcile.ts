@@ -12,7 +12,8 @@ import type { ControllerRevision } from '../../kinds.ts';
 import { revisionName, revisionOf, staleRevisions } from '../../plan/revision.ts';
 import { refs, type Region } from '../../region.ts';
 import { lookWhenStalled } from '../../stalled.ts';
-import { createPostponement, createStatusWriter } from '../../status.ts';
+import { createPostponement } from '../../postponement.ts';
+import { createStatusWriter } from '../../status.ts';
 import { dropFinalizer, ensureFinalizer, referrersText } from '../finalizer.ts';
 import {
   obstacleOf,

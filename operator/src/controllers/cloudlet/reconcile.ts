@@ -13,15 +13,10 @@ import type { Authority } from '@cloudlet/tunnel';
 import { joinSecretName, siteLeaseName } from '../../names.ts';
 import { confirmRemoval } from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
+import { createPostponement } from '../../postponement.ts';
 import type { Region } from '../../region.ts';
 import { stallsInMs } from '../../stalled.ts';
-import {
-  conditionOf,
-  createPostponement,
-  createStatusWriter,
-  postponeMs,
-  type StatusWriter,
-} from '../../status.ts';
+import { conditionOf, createStatusWriter, type StatusWriter } from '../../status.ts';
 import { answerRequest } from './answer.ts';
 import {
   obstacleOf,
@@ -94,7 +89,7 @@ export function createCloudletReconcile(
         { request, verdict },
         signal,
       );
-    return nextLook(result, reported.isPostponed);
+    return nextLook(result, reported.postponedMs);
   };
 }
 
@@ -208,8 +203,8 @@ async function ignoreConflict(call: Promise<unknown>): Promise<void> {
 
 interface Reported {
   readonly cloudlet: Cloudlet;
-  /** Only what is written seldom differs. */
-  readonly isPostponed: boolean;
+  /** Only a count differs, which is written after so long. */
+  readonly postponedMs?: number;
 }
 
 function reporter({ events, region }: CloudletDependencies, statuses: StatusWriter<Cloudlet>) {
@@ -220,7 +215,8 @@ function reporter({ events, region }: CloudletDependencies, statuses: StatusWrit
     const urgent = { ...status, allocated: cloudlet.status?.allocated };
     const isCountOnly =
       statuses.isCurrent(cloudlet, urgent) && !statuses.isCurrent(cloudlet, status);
-    if (postpone(key, isCountOnly) !== undefined) return { cloudlet, isPostponed: true };
+    const postponedMs = postpone(key, isCountOnly);
+    if (postponedMs !== undefined) return { cloudlet, postponedMs };
     const before = conditionOf(cloudlet, 'Ready');
     const written = await statuses.write(cloudlet, status, signal);
     for (const { kind, message } of withdrawnKeys(result))
@@ -240,14 +236,14 @@ function reporter({ events, region }: CloudletDependencies, statuses: StatusWrit
         action: 'Reconcile',
         note: after.message,
       });
-    return { cloudlet: written, isPostponed: false };
+    return { cloudlet: written };
   };
 }
 
-function nextLook(result: Result, isPostponed: boolean): Outcome {
+function nextLook(result: Result, postponedMs = Infinity): Outcome {
   const afterMs = Math.min(
     result.connection.recheckMs ?? Infinity,
-    isPostponed ? postponeMs : Infinity,
+    postponedMs,
     (stallsInMs(obstacleOf(result), result.now) ?? Infinity) + 100,
   );
   if (!Number.isFinite(afterMs)) return done;
