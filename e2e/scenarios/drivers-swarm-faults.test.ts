@@ -4,11 +4,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import type { Checkpoint, Driver, InstanceObservation, Observation } from '@cloudlet/drivers';
+import type {
+  Checkpoint,
+  Driver,
+  InstanceObservation,
+  Observation,
+  StepResult,
+} from '@cloudlet/drivers';
 import type { Plan } from '@cloudlet/crds';
 import { DriverError, systemClock } from '@cloudlet/runtime/base';
 import type { Phone } from '../testbed/phones/phone.ts';
 import { phonesUnavailable } from '../testbed/phones/phones.ts';
+import { swarmNodes } from '../testbed/phones/swarm.ts';
+import { until } from '../testbed/process.ts';
 import { pushSwarmImages, swarmBed, type SwarmBed, type SwarmImages } from './drivers-swarm-bed.ts';
 
 const never = new AbortController().signal;
@@ -87,7 +95,7 @@ suite(
       await takeDown(plan);
     });
 
-    test('an update that fails is rolled back, told, and not tried again', async () => {
+    test('an update that fails is rolled back, told, and not tried again at once', async () => {
       const plan = aPlan('rolls');
       await bringUp(plan);
       const bad: Plan = {
@@ -96,7 +104,10 @@ suite(
         workload: { kind: 'Image', image: images.crashing },
       };
       const refused = (error: unknown): boolean =>
-        error instanceof DriverError && error.reason === 'RolledBack' && error.permanent;
+        error instanceof DriverError &&
+        error.reason === 'RolledBack' &&
+        /non-zero exit \(1\)/.test(error.message) &&
+        (error.retryAfterMs ?? 0) > 540_000;
       await assert.rejects(bringUp(bad), refused);
       await assert.rejects(driver.ensure(bad, undefined, never), refused);
       const wellAgain = ({ id, deployed, healthy }: InstanceObservation): boolean =>
@@ -111,6 +122,54 @@ suite(
       await bringUp({ ...plan, sequence: 3 });
       assert.equal(await containers('web-rolls_web'), before);
       await takeDown(plan);
+    });
+
+    test('an update that a hung engine delayed or failed goes through without another plan', async () => {
+      let aheadMs = 0;
+      const clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
+      const patient = bed.driver(phone, { clock });
+      const plan = aPlan('hangs', { replicas: 3 });
+      await bringUp(plan);
+      const hung = bed.phones.find(({ name }) => name !== phone.name);
+      assert.ok(hung);
+      const wanted = { ...plan, sequence: 2, env: { WISH: 'two' } };
+      let checkpoint: Checkpoint | undefined;
+      /** One call; what has to wait finds that the time has come. */
+      const step = async (): Promise<StepResult['kind']> => {
+        try {
+          const result = await patient.ensure(wanted, checkpoint, never);
+          if (result.kind === 'Working') {
+            checkpoint = result.checkpoint;
+            await systemClock.sleep(result.againMs);
+          }
+          return result.kind;
+        } catch (error) {
+          assert.ok(error instanceof DriverError && error.reason === 'RolledBack', String(error));
+          assert.match(error.message, new RegExp(`${hung.name} did not start|non-zero exit`));
+          assert.ok((error.retryAfterMs ?? Infinity) <= 60_000, String(error.retryAfterMs));
+          aheadMs += error.retryAfterMs ?? 0;
+          return 'Working';
+        }
+      };
+      await hung.signalDockerd('SIGSTOP');
+      try {
+        await until('the swarm to miss the phone', 60_000, async () => {
+          await step();
+          const node = (await swarmNodes(phone)).find(({ name }) => name === hung.name);
+          assert.equal(node?.status, 'Down');
+        });
+        await systemClock.sleep(8_000);
+      } finally {
+        await hung.signalDockerd('SIGCONT');
+      }
+      await until('the update to go through', 120_000, async () =>
+        assert.equal(await step(), 'Done'),
+      );
+      const inspect = ['service', 'inspect', '--format', '{{json .Spec}}', 'web-hangs_web'];
+      const spec = await phone.docker(inspect);
+      assert.match(spec, /WISH=two/);
+      assert.doesNotMatch(spec, /failed-update/);
+      await takeDown(wanted);
     });
 
     test('a stack that runs is taken over without a restart', async () => {

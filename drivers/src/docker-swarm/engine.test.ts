@@ -1,28 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import test, { type TestContext } from 'node:test';
-import { FakeClock, NotFoundError, systemClock, type Clock } from '@cloudlet/runtime/base';
+import type { RequestListener } from 'node:http';
+import test from 'node:test';
+import { FakeClock, NotFoundError, systemClock } from '@cloudlet/runtime/base';
 import { callDeadlineMs, Engine, engineError } from './engine.ts';
-
-async function engineThat(
-  context: TestContext,
-  listener: RequestListener,
-  clock: Clock = systemClock,
-): Promise<Engine> {
-  const folder = await mkdtemp(join(tmpdir(), 'engine-'));
-  const socketPath = join(folder, 'socket');
-  const server: Server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
-  context.after(async () => {
-    server.closeAllConnections();
-    server.close();
-    await rm(folder, { recursive: true });
-  });
-  return new Engine({ socketPath, clock });
-}
+import { engineThat } from './testing.ts';
 
 const saying =
   (status: number, message: string): RequestListener =>

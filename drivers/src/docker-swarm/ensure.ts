@@ -17,6 +17,7 @@ import type { Checkpoint, StepResult } from '../driver.ts';
 import { stateOf, type ServiceState } from './convergence.ts';
 import type { Engine } from './engine.ts';
 import type { Service, Task } from './engine-types.ts';
+import type { Attempt } from './failed-update.ts';
 import {
   adoptedFilesLabel,
   byInstance,
@@ -104,12 +105,12 @@ export async function ensureStack(options: EnsureOptions): Promise<StepResult> {
   return await settle({ ...options, stack, warnings, collect: true });
 }
 
-const checkpointVersion = 'swarm-1';
+const checkpointVersion = 'swarm-2';
 
-/** What each service was last updated to, by name. Without it a roll-back is taken to be of this plan. */
-function triedOf(checkpoint: Checkpoint | undefined): Readonly<Record<string, string>> {
+/** The last update of each service, by name. Without it a roll-back is taken to be of this plan. */
+function triedOf(checkpoint: Checkpoint | undefined): Readonly<Record<string, Attempt>> {
   if (checkpoint?.version !== checkpointVersion) return {};
-  return (checkpoint.data as { tried?: Record<string, string> }).tried ?? {};
+  return (checkpoint.data as { tried?: Record<string, Attempt> }).tried ?? {};
 }
 
 /**
@@ -190,11 +191,7 @@ async function settle({
     stateOf(service, tasks.get(service.ID) ?? [], engine.clock.now()),
   );
   const failed = states.find((state) => state.kind === 'Failed');
-  if (failed) {
-    throw new DriverError(failed.reason, failed.message, {
-      permanent: failed.reason === appInstReasons.RolledBack,
-    });
-  }
+  if (failed) throw new DriverError(failed.reason, failed.message);
   const moving = states.filter((state) => state.kind === 'Moving');
   if (moving.length > 0) {
     const result = working(states, moving, warnings);

@@ -1,11 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
-import { systemClock } from '@cloudlet/runtime/base';
-import { Engine } from './engine.ts';
 import {
   checkArchitecture,
   credentialsFor,
@@ -14,6 +8,7 @@ import {
   resolveImage,
 } from './images.ts';
 import type { Plan } from '@cloudlet/crds';
+import { engineThat } from './testing.ts';
 
 test('a registry is what stands before the first slash and looks like a host', () => {
   assert.equal(registryOf('nginx:1'), 'docker.io');
@@ -52,25 +47,12 @@ test('an image that no node runs is a permanent failure that names both sides', 
 });
 
 /** An engine that has no image, and whose registry says that. */
-async function engineWhoseRegistrySays(
-  context: TestContext,
-  status: number,
-  message: string,
-): Promise<Engine> {
-  const folder = await mkdtemp(join(tmpdir(), 'images-'));
-  const server = createServer(({ url = '' }, response) => {
+const engineWhoseRegistrySays = (context: TestContext, status: number, message: string) =>
+  engineThat(context, ({ url = '' }, response) => {
     const isRegistry = url.includes('/distribution/');
     response.writeHead(isRegistry ? status : 404, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ message: isRegistry ? message : 'No such image: shop:1' }));
   });
-  await new Promise<void>((resolve) => server.listen(join(folder, 'socket'), resolve));
-  context.after(async () => {
-    server.closeAllConnections();
-    server.close();
-    await rm(folder, { recursive: true });
-  });
-  return new Engine({ socketPath: join(folder, 'socket'), clock: systemClock });
-}
 
 const answers: readonly [status: number, message: string, expected: object][] = [
   [404, 'manifest unknown', { reason: 'ImageNotFound', permanent: true }],

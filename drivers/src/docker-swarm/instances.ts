@@ -16,6 +16,7 @@ import {
   type ServiceState,
 } from './convergence.ts';
 import type { Service, SwarmNode, Task } from './engine-types.ts';
+import { failedUpdateOf } from './failed-update.ts';
 import { platformName } from './images.ts';
 import {
   instanceLabel,
@@ -25,7 +26,6 @@ import {
   servicesLabel,
   stackLabel,
 } from './names.ts';
-import { failedUpdateOf } from './services.ts';
 import { emulatedBy } from './site.ts';
 
 export interface InstanceInputs {

@@ -16,7 +16,7 @@ export const sequenceLabel = `${apiGroup}/sequence`;
 /** How many services the plan has: the plan is carried out when so many bear its sequence. */
 export const servicesLabel = `${apiGroup}/services`;
 export const powerLabel = `${apiGroup}/power-state`;
-/** What became of the last update, if it was rolled back: JSON of `FailedUpdate`. */
+/** Of an update that was rolled back, until one goes through: JSON of `FailedUpdate`. */
 export const failedLabel = `${apiGroup}/failed-update`;
 /** Sequence of the plan under which the service was taken over as it ran. */
 export const adoptedLabel = `${apiGroup}/adopted`;

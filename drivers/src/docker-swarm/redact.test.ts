@@ -22,6 +22,15 @@ test('secrets are hidden in messages and causes, the reason stays', () => {
   assert.equal(error.cause, undefined);
 });
 
+test('when a failure that quotes a secret is tried again stays known', () => {
+  const error = withoutSecrets(
+    new DriverError('RolledBack', 'sesame', { retryAfterMs: 5_000 }),
+    plan,
+  );
+  assert.ok(error instanceof DriverError);
+  assert.deepEqual([error.message, error.retryAfterMs], ['***', 5_000]);
+});
+
 test('an error without secrets is left as it is', () => {
   const error = new DriverError('InvalidSpec', 'no such thing');
   assert.equal(withoutSecrets(error, plan), error);

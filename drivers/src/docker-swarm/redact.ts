@@ -9,7 +9,9 @@ export function withoutSecrets(error: unknown, plan: Plan): unknown {
   const text = describeError(error);
   if (hidden(text) === text) return error;
   if (!(error instanceof DriverError)) return new DriverError('DeployFailed', hidden(text));
-  return new DriverError(error.reason, hidden(error.message), { permanent: error.permanent });
+  const { reason, permanent, retryAfterMs } = error;
+  const options = { permanent, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  return new DriverError(reason, hidden(error.message), options);
 }
 
 /** Longest first, so that one that holds another is hidden whole; what is shorter than 4 is no secret. */

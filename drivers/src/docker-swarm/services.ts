@@ -2,15 +2,23 @@
  * A stack's services: made, brought up to date, taken over, let go.
  *
  * Guarantees: a service is updated only when its normalised specification or our labels differ; an image
- * whose name has not changed keeps its digest; ForceUpdate is kept; an update that the swarm rolled back is
- * written on the service and not tried again with the same content.
+ * whose name has not changed keeps its digest; ForceUpdate is kept; an update that the swarm rolled back or
+ * stopped is tried again with the same content only when its time has come (failed-update.ts).
  */
-import { appInstReasons, type Plan } from '@cloudlet/crds';
-import { ConflictError, contentHash, DriverError } from '@cloudlet/runtime/base';
+import type { Plan } from '@cloudlet/crds';
+import { ConflictError, contentHash } from '@cloudlet/runtime/base';
 import { sameService, type ServiceSpec, type Strings, withoutUnknown } from '../compose/index.ts';
 import type { Engine } from './engine.ts';
 import type { Service } from './engine-types.ts';
-import { lastError } from './convergence.ts';
+import {
+  type Attempt,
+  failureOf,
+  type GivenUp,
+  isNewFailure,
+  nextAttempt,
+  refusal,
+  resumption,
+} from './failed-update.ts';
 import { checkArchitecture, credentialsFor, resolveImage } from './images.ts';
 import { adoptedLabel, failedLabel, imageLabel, platformsLabel, sequenceLabel } from './names.ts';
 
@@ -34,30 +42,24 @@ export interface SiteFacts {
   readonly apiVersion?: string;
 }
 
-/** What is written on a service whose update was rolled back. */
-interface FailedUpdate {
-  readonly content: string;
-  readonly message: string;
-}
-
 export interface EnsuredService {
   readonly changed: boolean;
   readonly warnings: readonly string[];
-  /** What the last update was to; if the swarm rolls it back, that is what failed. */
-  readonly tried?: string;
+  /** The update that was begun; if the swarm rolls it back, that is what failed. */
+  readonly tried?: Attempt;
   /** The swarm is rolling back: nothing was done. */
   readonly isRollingBack?: boolean;
 }
 
 /**
  * Brings one service to `wanted`.
- * @param tried what the last update of it was to, where that is known.
- * @throws DriverError when the swarm rolled back just what is wanted.
+ * @param tried the last update of it, where that is known.
+ * @throws DriverError while what the swarm gave up is not to be tried again yet.
  */
 export async function ensureService(
   wanted: ServiceSpec,
   current: Service | undefined,
-  tried: string | undefined,
+  tried: Attempt | undefined,
   context: ServiceContext,
 ): Promise<EnsuredService> {
   if (current && isLeftAsAdopted(current, wanted)) return { changed: false, warnings: [] };
@@ -67,15 +69,54 @@ export async function ensureService(
     return { changed: true, warnings };
   }
   const kept = keepForceUpdate(spec, current.Spec);
-  if (isSame(kept, current, context.facts)) return { changed: false, warnings };
   const state = current.UpdateStatus?.State;
+  const isAsked = isSame(kept, current, context.facts);
+  if (isAsked && state !== 'paused') return { changed: false, warnings };
   if (state === 'rollback_started') return { changed: false, warnings, isRollingBack: true };
   const content = contentOf(kept);
-  if (state === 'rollback_completed' && content === (tried ?? content))
-    await markFailed(content, current, context);
-  refuseFailed(content, current);
+  const attempt = isAsked
+    ? await resume(current, tried?.content === content ? tried : { content, number: 1 }, context)
+    : await renew(current, content, tried, context);
   await updateService(kept, current, context);
-  return { changed: true, warnings, tried: content };
+  return { changed: true, warnings, tried: attempt };
+}
+
+/** What the swarm stopped goes on when it is told the same once more. */
+async function resume(
+  current: Service,
+  attempt: Attempt,
+  context: ServiceContext,
+): Promise<Attempt> {
+  return resumption(await givenUp(current, attempt, context));
+}
+
+/**
+ * Writes on a rolled-back service what failed and why: what runs is the previous specification, which knows
+ * nothing of it.
+ */
+async function renew(
+  current: Service,
+  content: string,
+  tried: Attempt | undefined,
+  context: ServiceContext,
+): Promise<Attempt> {
+  const { clock } = context.engine;
+  if (!isNewFailure(current, content, tried)) return nextAttempt(current, content, clock.now());
+  const attempt = tried ?? { content, number: 1 };
+  const failed = failureOf(await givenUp(current, attempt, context));
+  const marked = labelled(current.Spec, { [failedLabel]: JSON.stringify(failed) });
+  await updateService(marked, current, context);
+  throw refusal(failed, clock.now());
+}
+
+async function givenUp(
+  service: Service,
+  attempt: Attempt,
+  { engine, signal }: ServiceContext,
+): Promise<GivenUp> {
+  const tasks = await engine.tasks({ service: [service.ID] }, signal);
+  const nodes = await engine.nodes(signal);
+  return { service, attempt, tasks, nodes, now: engine.clock.now() };
 }
 
 function isSame(wanted: ServiceSpec, current: Service, { apiVersion }: SiteFacts): boolean {
@@ -237,42 +278,4 @@ export async function removeService(
 /** What of a specification makes tasks; labels and numbers do not. */
 function contentOf({ TaskTemplate, EndpointSpec }: ServiceSpec): string {
   return contentHash([TaskTemplate, EndpointSpec], 16);
-}
-
-/** @throws DriverError when the swarm rolled back this very content. */
-function refuseFailed(content: string, current: Service): void {
-  const failed = failedUpdateOf(current);
-  if (failed?.content !== content) return;
-  throw new DriverError(appInstReasons.RolledBack, failed.message, { permanent: true });
-}
-
-export function failedUpdateOf({ Spec }: Service): FailedUpdate | undefined {
-  const text = Spec.Labels[failedLabel];
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as FailedUpdate;
-  } catch {
-    return undefined; // not ours: a person wrote it
-  }
-}
-
-/**
- * Writes on a rolled-back service what was refused and why: what runs is the previous specification, which
- * knows nothing of it.
- * @throws DriverError always, to say so.
- */
-async function markFailed(
-  content: string,
-  current: Service,
-  context: ServiceContext,
-): Promise<never> {
-  const { engine, signal } = context;
-  const tasks = await engine.tasks({ service: [current.ID] }, signal);
-  const failures = tasks.filter(({ Status }) => ['failed', 'rejected'].includes(Status.State));
-  const cause = lastError(failures) ?? current.UpdateStatus?.Message ?? 'its tasks did not stay up';
-  const message = `${current.Spec.Name}: update rolled back: ${cause}`.slice(0, 512);
-  const failed: FailedUpdate = { content, message };
-  const Labels = { ...current.Spec.Labels, [failedLabel]: JSON.stringify(failed) };
-  await updateService({ ...current.Spec, Labels }, current, context);
-  throw new DriverError(appInstReasons.RolledBack, message, { permanent: true });
 }

@@ -1,10 +1,34 @@
-/** Builders of what an engine answers, for tests. */
+/** Builders of what an engine answers, and an engine that answers as it is told, for tests. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type Clock, systemClock } from '@cloudlet/runtime/base';
 import type { ServiceSpec } from '../compose/index.ts';
+import { Engine } from './engine.ts';
 import type { Service, SwarmNode, Task, TaskState } from './engine-types.ts';
 import { instanceLabel, sequenceLabel, servicesLabel, stackLabel } from './names.ts';
 
 export const now = Date.UTC(2026, 5, 1, 12);
 const ago = (ms: number): string => new Date(now - ms).toISOString();
+
+export async function engineThat(
+  context: TestContext,
+  listener: RequestListener,
+  clock: Clock = systemClock,
+): Promise<Engine> {
+  const folder = await mkdtemp(join(tmpdir(), 'engine-'));
+  const socketPath = join(folder, 'socket');
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  context.after(async () => {
+    server.closeAllConnections();
+    server.close();
+    await rm(folder, { recursive: true });
+  });
+  return new Engine({ socketPath, clock });
+}
 
 export function aSpec(change: Partial<ServiceSpec> = {}): ServiceSpec {
   return {
@@ -47,13 +71,15 @@ interface TaskChange {
   readonly state?: TaskState;
   readonly desired?: TaskState;
   readonly error?: string;
+  /** Of its container, which it has then. */
+  readonly exitCode?: number;
   /** Milliseconds since it was made and came to its state. */
   readonly age?: number;
 }
 
 export function aTask(change: TaskChange = {}): Task {
   const { id = 'task-1', slot = 1, node = 'node-1', image = 'web:1@sha256:aa' } = change;
-  const { state = 'running', desired = 'running', error, age = 30_000 } = change;
+  const { state = 'running', desired = 'running', error, exitCode, age = 30_000 } = change;
   const spec = aSpec().TaskTemplate;
   return {
     ID: id,
@@ -65,7 +91,14 @@ export function aTask(change: TaskChange = {}): Task {
     Slot: slot,
     Spec: { ...spec, ContainerSpec: { ...spec.ContainerSpec, Image: image } },
     DesiredState: desired,
-    Status: { Timestamp: ago(age), State: state, ...(error ? { Err: error } : {}) },
+    Status: {
+      Timestamp: ago(age),
+      State: state,
+      ...(error ? { Err: error } : {}),
+      ...(exitCode === undefined
+        ? {}
+        : { ContainerStatus: { ContainerID: `of-${id}`, ExitCode: exitCode } }),
+    },
   };
 }
 

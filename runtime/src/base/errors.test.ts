@@ -31,6 +31,7 @@ const table = [
   [new ProtocolError('m'), 'backoff', 'ProtocolError', true],
   [new DriverError('ImagePullFailed', 'm'), 'backoff', 'ImagePullFailed', true],
   [new DriverError('NoSuchImage', 'm', { permanent: true }), 'never', 'NoSuchImage', true],
+  [new DriverError('RolledBack', 'm', { retryAfterMs: 2_000 }), 2_000, 'RolledBack', true],
   [new RangeError('a bug'), 'backoff', 'InternalError', true],
   ['thrown text', 'backoff', 'InternalError', true],
 ] as const;

@@ -96,14 +96,17 @@ export class DriverError extends CloudletError {
   override readonly name = 'DriverError';
   readonly reason: string;
   readonly permanent: boolean;
+  /** When the platform shall be asked again, where it knows better than a back-off. */
+  readonly retryAfterMs: number | undefined;
   constructor(
     reason: string,
     message: string,
-    options: { cause?: unknown; permanent?: boolean } = {},
+    options: { cause?: unknown; permanent?: boolean; retryAfterMs?: number } = {},
   ) {
     super(message, options);
     this.reason = reason;
     this.permanent = options.permanent ?? false;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
@@ -141,7 +144,7 @@ export function policyOf(error: unknown): ErrorPolicy {
     return { retry: 'backoff', log: 'warn', reason: 'ProtocolError', tell: true };
   if (error instanceof DriverError)
     return {
-      retry: error.permanent ? 'never' : 'backoff',
+      retry: error.permanent ? 'never' : (error.retryAfterMs ?? 'backoff'),
       log: 'warn',
       reason: error.reason,
       tell: true,
