@@ -47,7 +47,8 @@ const remedies: Readonly<Record<string, string>> = {
   ArchitectureMismatch: "Build the image for an architecture of the site's nodes too.",
   Unsupported: "Upgrade the site's agent.",
   RolloutFailed: 'Mend the App: the next revision is rolled out; the last healthy one runs on.',
-  RolledBack: 'Mend the App: the next revision is rolled out; the last healthy one runs on.',
+  RolledBack:
+    'Mend the App, or what the AppInst sets: another plan is tried at once. The last healthy one runs on, and a site that went back to it by itself tries again when its message says.',
   QuorumLost: "Bring the swarm's managers back: see the site's findings here.",
 };
 

@@ -136,6 +136,22 @@ const cases: readonly (readonly [string, Result, readonly string[]])[] = [
     ['True', 'Progressing', 'What ran before an update serves on.'],
   ],
   [
+    'its site rolled back',
+    result({
+      rollout: { ...rollout, lastHealthy: 'web-1' },
+      status: report([aCondition('Deployed', 'False', 'RolledBack', 'web: exit 1.'), healthy]),
+    }),
+    ['True', 'RolledBack', 'What ran before an update serves on. web: exit 1.'],
+  ],
+  [
+    'its site rolled back from an earlier plan',
+    result({
+      rollout: { ...rollout, sequence: 6, lastHealthy: 'web-1' },
+      status: report([aCondition('Deployed', 'False', 'RolledBack', 'web: exit 1.'), healthy]),
+    }),
+    ['True', 'Progressing', 'What ran before an update serves on.'],
+  ],
+  [
     'was rolled back',
     result({
       rollout: { ...rollout, lastHealthy: 'web-1', failed: 'web-2', failedMessage: 'no image' },

@@ -22,7 +22,7 @@ import { transportOf } from '../../ledger/ports.ts';
 import { uriOf } from '../../plan/render.ts';
 import { stalledVerdicts } from '../../stalled.ts';
 import { conditionOf, conditionsFrom, type Verdict } from '../../status.ts';
-import { reportState, type Rollout, type RolloutVerdict } from './rollout.ts';
+import { isRolledBackAtSite, reportState, type Rollout, type RolloutVerdict } from './rollout.ts';
 import { obstacleOf, rolledBackMessage } from './stalled.ts';
 
 /** How far the region can see the site. */
@@ -233,6 +233,12 @@ function runningVerdict(
     return ready('True', appInstReasons.RolledBack, rolledBackMessage(rollout));
   if (appInst.spec.suspend)
     return ready('True', appInstReasons.Suspended, 'It runs, and is left as it is.');
+  if (isRolledBackAtSite(appInst, rollout))
+    return ready(
+      'True',
+      appInstReasons.RolledBack,
+      `What ran before an update serves on. ${deployed?.message ?? ''}`,
+    );
   if (state === 'older' || deployed?.status !== 'True')
     return ready('True', appInstReasons.Progressing, 'What ran before an update serves on.');
   return ready('True', appInstReasons.Ready, healthy.message);

@@ -44,6 +44,13 @@ export function reportState(
   return rollout && site.placement >= rollout.sequence ? 'current' : 'older';
 }
 
+/** The site's platform went back to what it ran before; the site tries the present plan again by itself. */
+export function isRolledBackAtSite(appInst: AppInst, rollout: Rollout | undefined): boolean {
+  const deployed = conditionOf(appInst, 'Deployed');
+  const isTold = deployed?.status === 'False' && deployed.reason === appInstReasons.RolledBack;
+  return isTold && reportState(appInst, rollout) === 'current';
+}
+
 export interface VerdictInput {
   readonly appInst: AppInst;
   /** Of the revision that is rolled out. */

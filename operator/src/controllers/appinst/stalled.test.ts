@@ -97,6 +97,16 @@ test('what was rolled back is told, though it serves', () => {
   ]);
 });
 
+test('what the site rolled back has the time of a roll-out, and is told with the reason after it', () => {
+  const back = aCondition('Deployed', 'False', 'RolledBack', 'web: exit 1');
+  const status = said([back, healthy], { ...rollout, lastHealthy: 'web-1' });
+  assert.equal(stalled({ status, seconds: 299 }), undefined);
+  assert.deepEqual(stalled({ status, seconds: 301 }), ['RolledBack', 'web: exit 1']);
+  const again = aCondition('Deployed', 'False', 'Progressing', 'updating');
+  const trying = said([again, healthy], { ...rollout, lastHealthy: 'web-1' });
+  assert.equal(stalled({ status: trying, seconds: 301 }), undefined, 'while it tries again');
+});
+
 test('a failure of the plan before says nothing of the one that is pinned now', () => {
   const more = { rollout: { ...rollout, sequence: 6, revision: 'web-2' } };
   assert.equal(stalled({ status: said([missing]), more }), undefined);

@@ -8,7 +8,7 @@ import { appInstReasons } from '@cloudlet/crds';
 import { notTrueSince, type Obstacle, patienceMs } from '../../stalled.ts';
 import { conditionOf } from '../../status.ts';
 import type { Result } from './conditions.ts';
-import { permanentReasons, updateTimeoutMs } from './rollout.ts';
+import { isRolledBackAtSite, permanentReasons, updateTimeoutMs } from './rollout.ts';
 
 /** Reasons of a refusal that is over by itself. */
 const passing: readonly string[] = [appInstReasons.Progressing, appInstReasons.WaitingForSite];
@@ -37,11 +37,15 @@ function refusalObstacle({ appInst, refusal, now }: Result): Obstacle | undefine
   };
 }
 
-/** It serves, but not what was asked for. */
-function rollbackObstacle({ rollout, now }: Result): Obstacle | undefined {
-  if (rollout?.failed === undefined) return undefined;
-  const message = rolledBackMessage(rollout);
-  return { reason: appInstReasons.RolledBack, message, since: now, patienceMs: 0 };
+/** It serves, but not what was asked for; what the site tries again by itself has the time of a roll-out. */
+function rollbackObstacle({ appInst, rollout, placed, now }: Result): Obstacle | undefined {
+  const reason = appInstReasons.RolledBack;
+  if (rollout?.failed !== undefined)
+    return { reason, message: rolledBackMessage(rollout), since: now, patienceMs: 0 };
+  if (!isRolledBackAtSite(appInst, rollout)) return undefined;
+  const message = conditionOf(appInst, 'Deployed')?.message ?? '';
+  const since = notTrueSince(appInst.status?.conditions, 'Deployed', now);
+  return { reason, message, since, patienceMs: updateTimeoutMs(placed?.spec) };
 }
 
 export function rolledBackMessage(rollout: NonNullable<Result['rollout']>): string {
