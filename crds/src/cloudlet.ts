@@ -306,6 +306,7 @@ export const cloudletReasons = {
   Connected: 'Connected',
   NeverConnected: 'NeverConnected',
   SiteUnreachable: 'SiteUnreachable',
+  VersionMismatch: 'VersionMismatch',
   HubUnavailable: 'HubUnavailable',
   DuplicateAgent: 'DuplicateAgent',
   Serving: 'Serving',

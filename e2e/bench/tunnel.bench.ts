@@ -125,7 +125,8 @@ function backendThat(linked: (link: SiteLink) => void): HubBackend {
   return {
     admit: () => Promise.resolve({ admitted: true, cloudletUid: 'bench' }),
     connected: linked,
-    roleChanged: () => undefined,
+    turnedAway: () => undefined,
+  roleChanged: () => undefined,
     left: () => undefined,
     instanceReport: () => Promise.resolve({ result: 'Applied' }),
     siteReport: () => Promise.resolve({ result: 'Applied' }),

@@ -43,6 +43,8 @@ export interface PlayOptions {
   readonly logger?: Logger;
   /** Key and certificate of another member: a clone of it. */
   readonly store?: IdentityStore;
+  /** Of another version of the agent. */
+  readonly wireVersions?: { readonly min: number; readonly max: number };
   readonly session?: (request: SessionRequest, stream: Duplex) => Promise<void>;
 }
 
@@ -83,6 +85,7 @@ export async function playSite(options: PlayOptions): Promise<PlayedSite> {
     store,
     member,
     agentVersion: 'test',
+    ...(options.wireVersions && { wireVersions: options.wireVersions }),
     boot,
     logger: options.logger ?? silentLogger,
     onEnrollReply: (reply) => void said.replies.push(reply),

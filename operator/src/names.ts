@@ -34,6 +34,11 @@ export const leaseAnnotations = {
    * are refused until a key is accepted again (`Connected=False, DuplicateAgent`).
    */
   duplicate: 'edge.cloudlet.dev/duplicate',
+  /**
+   * JSON list of members whose agent has no wire version in common with the hub that they asked
+   * (`Connected`, VersionMismatch).
+   */
+  turnedAway: 'edge.cloudlet.dev/turned-away',
   /** On a hub's Lease: host and port for the access server. */
   hubAddress: 'edge.cloudlet.dev/address',
   /** On a hub's Lease: version of the region's processes. */

@@ -81,6 +81,8 @@ test('a Cloudlet is stalled by a platform that stays broken while the site is co
 test('a Cloudlet is stalled by agents that fight for it, and by a Zone that stays away', () => {
   const duplicate = { status: 'False', reason: 'DuplicateAgent', message: '' } as const;
   assert.equal(cloudletStalls(1, [], { connection: duplicate }), 'DuplicateAgent');
+  const mismatch = { ...duplicate, reason: 'VersionMismatch' } as const;
+  assert.equal(cloudletStalls(1, [], { connection: mismatch }), 'VersionMismatch');
   const zone = { isZoneMissing: true, spec: { zoneRef: { name: 'z' } } };
   assert.equal(cloudletStalls(59, notReady.conditions, zone), undefined);
   assert.equal(cloudletStalls(60, notReady.conditions, zone), 'ZoneNotFound');

@@ -51,6 +51,9 @@ for (const [whose, versions, remedy] of [
     assert.equal(by('agent')?.level, 'warn');
     assert.equal(client.connected, false);
     assert.deepEqual(region.backend.links, []);
+    const [{ identity, member } = {}] = region.backend.turnedAways;
+    assert.equal(identity?.cloudlet, 'site-1');
+    assert.deepEqual([member?.reason, member?.message], ['VersionMismatch', why]);
   });
 
 function keeping(

@@ -14,6 +14,7 @@ import type {
   ReportResult,
   SiteIdentity,
   SiteLink,
+  TurnedAway,
 } from './hub/backend.ts';
 import type { TunnelLimits, TunnelMetrics } from './hub/options.ts';
 import { createTunnelServer, type TunnelServer } from './hub/server.ts';
@@ -57,6 +58,7 @@ export class RecordingBackend implements HubBackend {
   readonly links: SiteLink[] = [];
   readonly reports: InstanceReport[] = [];
   readonly siteReports: SiteReport[] = [];
+  readonly turnedAways: { identity: SiteIdentity; member: TurnedAway }[] = [];
   readonly enrolments: { request: EnrollRequest; peer: EnrollPeer }[] = [];
   readonly events = new EventEmitter();
   aliveCalls = 0;
@@ -77,6 +79,9 @@ export class RecordingBackend implements HubBackend {
     this.links.push(link);
     this.onConnected(link);
     this.events.emit('connected', link);
+  }
+  turnedAway(identity: SiteIdentity, member: TurnedAway): void {
+    this.turnedAways.push({ identity, member });
   }
   roleChanged(link: SiteLink): void {
     this.events.emit('role', link);

@@ -122,6 +122,7 @@ function backendOf(region: () => TestRegion): HubBackend {
         if (have.get(plan.id) !== hashOf(plan)) link.sendPlan(plan, hashOf(plan));
       link.sendSynced([]);
     },
+    turnedAway: () => undefined,
     roleChanged: () => undefined,
     left: () => undefined,
     async instanceReport(_link, report) {

@@ -2,8 +2,8 @@
  * What is wrong with one site: its connection, keys, platform and nodes, from what its status says. Pure.
  * Every check is for one Cloudlet; the region's doctor asks them of all.
  */
-import type { Cloudlet, Condition } from '@cloudlet/crds';
-import { hubLeasePrefix, siteLeaseName } from '@cloudlet/operator';
+import type { AppInst, Cloudlet, Condition } from '@cloudlet/crds';
+import { hubLeasePrefix, instanceIdOf, siteLeaseName } from '@cloudlet/operator';
 import { endOfLease } from './checks-region.ts';
 import { dayMs, type Finding, isOlder, minuteMs, problem, warning } from './finding.ts';
 import type { RegionView } from './view.ts';
@@ -31,6 +31,8 @@ const connectionRemedies: Readonly<Record<string, (name: string) => string>> = {
     `Join it: 'kubectl cloudlet join ${name} | ssh HOST cloudlet-agent --join-file -'.`,
   HubUnavailable: () =>
     "'kubectl -n cloudlet-system get pods -l app.kubernetes.io/name=cloudlet-hub'; nothing is moved away meanwhile.",
+  VersionMismatch: () =>
+    "Upgrade what the message names: the agent by the package of the region's version on its machine, the region by 'helm upgrade'. What runs there keeps running.",
   DuplicateAgent: (name) =>
     `Stop one of the two machines that share a state folder, delete its folder, then put the other's key into spec.acceptedKeys of 'kubectl edit cloudlet ${name}' (take it out and save first, where it is there). A key that was stolen belongs into spec.revokedKeys: the agent makes a new one when identity/ is gone from its state folder, and waits with it in status.waiting.`,
 };
@@ -187,13 +189,27 @@ export function nodesCheck(cloudlet: Cloudlet): readonly Finding[] {
   });
 }
 
-export function orphansCheck(cloudlet: Cloudlet): readonly Finding[] {
-  return (cloudlet.status?.site?.orphans ?? []).map(({ id, name = id }) =>
-    warning(
+export function orphansCheck(cloudlet: Cloudlet, { objects }: RegionView): readonly Finding[] {
+  return (cloudlet.status?.site?.orphans ?? []).map(({ id, name = id }) => {
+    const appInst = objects.AppInst?.find((one) => instanceIdOf(one) === id);
+    if (appInst) return otherCopy(cloudlet, name, appInst);
+    return warning(
       'Orphaned',
       objectOf(cloudlet),
       `${name} runs there, and the region does not know it (instance ${id}).`,
       `If nobody needs it: 'kubectl cloudlet shell ${cloudlet.metadata.name} -- docker stack rm ${name}'.`,
-    ),
+    );
+  });
+}
+
+/** The region has it removed by itself, when the instance is well where it is placed. */
+function otherCopy(cloudlet: Cloudlet, name: string, { metadata, status }: AppInst): Finding {
+  const key = `${metadata.namespace}/${metadata.name}`;
+  const place = status?.placement?.cloudlet ?? 'no site';
+  return warning(
+    'RunsTwice',
+    objectOf(cloudlet),
+    `${name} runs there, and AppInst ${key}, whose it is, is placed at ${place}: the region was restored from a backup.`,
+    `It is removed, without its volumes, once the AppInst is healthy at ${place}; 'kubectl describe appinst ${metadata.name} -n ${metadata.namespace}' says what is missing. Where this one is to be kept, have the AppInst's cloudletRef name ${cloudlet.metadata.name} first.`,
   );
 }

@@ -71,6 +71,11 @@ const duplicate: Connection = {
   reason: 'DuplicateAgent',
   message: 'Two agents take it from each other.',
 };
+const mismatch: Connection = {
+  status: 'False',
+  reason: 'VersionMismatch',
+  message: 'The agent is turned away.',
+};
 const noZone = { isZoneMissing: true };
 const inZone = { zoneRef: { name: 'north' } };
 const zoneMessage = "ZoneNotFound: spec.zoneRef: there is no Zone 'north'.";
@@ -137,6 +142,13 @@ const cloudletCases: readonly Omit<HealthCase, 'kind'>[] = [
     object: cloudlet({ connection: duplicate }),
     health: 'Degraded',
     message: 'DuplicateAgent: Two agents take it from each other.',
+    kstatus: 'Failed',
+  },
+  {
+    name: 'version-mismatch',
+    object: cloudlet({ connection: mismatch }),
+    health: 'Degraded',
+    message: 'VersionMismatch: The agent is turned away.',
     kstatus: 'Failed',
   },
   {

@@ -20,6 +20,7 @@ import {
   type SiteLink,
   type SiteReport,
   type SiteSpan,
+  type TurnedAway,
 } from '@cloudlet/tunnel';
 import { admissionOf } from './admission.ts';
 import type { Enrolment } from './enrolment.ts';
@@ -133,7 +134,13 @@ export class RegionBackend implements HubBackend {
     link.closed.addEventListener('abort', () => metrics.links.dec(), { once: true });
     site.add(link, stream);
     stream.start();
+    this.#keeper.letIn(link);
     this.#leaving.consider(cloudlet, site.links);
+  }
+
+  turnedAway(identity: SiteIdentity, member: TurnedAway): void {
+    this.#options.metrics.admissions.inc({ result: member.reason });
+    this.#keeper.turnAway(identity, member);
   }
 
   roleChanged(link: SiteLink): void {

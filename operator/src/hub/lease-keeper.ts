@@ -14,7 +14,8 @@ import {
   policyOf,
   retry,
 } from '@cloudlet/runtime/base';
-import type { SiteLink } from '@cloudlet/tunnel';
+import type { SiteIdentity, SiteLink, TurnedAway } from '@cloudlet/tunnel';
+import { letIn, turnedAway, turnedAwayOf } from '../turned-away.ts';
 import {
   acquisition,
   type Duplicate,
@@ -31,7 +32,7 @@ import type { SiteLeases } from './site-leases.ts';
 
 export interface LeaseKeeperOptions {
   readonly hubName: string;
-  readonly region: Pick<Region, 'cloudlet'>;
+  readonly region: Pick<Region, 'cloudlet' | 'siteLease'>;
   readonly leases: SiteLeases;
   readonly metrics: HubMetrics;
   readonly clock: Clock;
@@ -94,6 +95,22 @@ export class LeaseKeeper {
   release(site: string, boot: string): void {
     const { hubName } = this.#options;
     void this.#write('release', site, (lease) => release(lease, hubName, boot));
+  }
+
+  /** Puts a member on record whose agent no hub of this version can speak with. */
+  turnAway({ cloudlet, fingerprint }: SiteIdentity, member: TurnedAway): void {
+    void this.#write('note a refusal on', cloudlet, (lease, now) =>
+      turnedAway(lease, { fingerprint, ...member }, now),
+    );
+  }
+
+  /** Whoever was turned away before speaks with us now. */
+  letIn({ identity: { cloudlet, fingerprint } }: SiteLink): void {
+    const { region, clock } = this.#options;
+    if (turnedAwayOf(region.siteLease(cloudlet), clock.now()).length === 0) return;
+    void this.#write('take a refusal off', cloudlet, (lease, now) =>
+      letIn(lease, fingerprint, now),
+    );
   }
 
   /** A key that is taken out of the list can be accepted again. */

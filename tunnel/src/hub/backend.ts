@@ -40,6 +40,15 @@ export interface HelloInfo {
   readonly remoteAddress: string;
 }
 
+/** A member that the region knows and that is turned away for what its agent is. */
+export interface TurnedAway {
+  readonly boot: string;
+  readonly member: string;
+  readonly reason: string;
+  /** Says what to do about it. */
+  readonly message: string;
+}
+
 /** One live connection of one member of a site, as the backend drives it. */
 export interface SiteLink {
   readonly identity: SiteIdentity;
@@ -78,6 +87,8 @@ export interface HubBackend {
   admit(identity: SiteIdentity): Promise<Admission>;
   /** The member said hello: send it the differences to `hello.have`, then changes, until `link.closed`. */
   connected(link: SiteLink): void;
+  /** The member was admitted, and its agent and this hub have no wire version in common. */
+  turnedAway(identity: SiteIdentity, member: TurnedAway): void;
   roleChanged(link: SiteLink): void;
   /** The member did what `sendLeave` asked for. */
   left(link: SiteLink): void;

@@ -204,7 +204,10 @@ export class Connection {
     const { backend, clock, hubName } = this.#context;
     const version = Math.min(message.versions.max, wireVersions.max);
     if (version < Math.max(message.versions.min, wireVersions.min)) {
-      this.#refuse(stream, refusals.VersionMismatch, mismatchOf(message));
+      const refusal = { reason: refusals.VersionMismatch, message: mismatchOf(message) };
+      this.#refuse(stream, refusal.reason, refusal.message);
+      const { boot, member } = message;
+      backend.turnedAway(this.identity, { boot, member, ...refusal });
       return false;
     }
     const admission = await this.#ask();

@@ -182,8 +182,12 @@ export function obstacleOf(result: Result): Obstacle | undefined {
     const since = notTrueSince(cloudlet.status?.conditions, cloudletConditions.Ready, now);
     return { reason, message, since, patienceMs: patienceMs.missing };
   }
-  // Agents that take the Lease from each other stay refused until a key is accepted again.
-  if (connection.reason === cloudletReasons.DuplicateAgent)
+  // Agents that take the Lease from each other stay refused until a key is accepted again; those that no hub can
+  // speak with until one of the two is upgraded.
+  if (
+    connection.reason === cloudletReasons.DuplicateAgent ||
+    connection.reason === cloudletReasons.VersionMismatch
+  )
     return { reason, message, since: now, patienceMs: 0 };
   const platform = conditionOf(cloudlet, cloudletConditions.PlatformReady);
   if (connection.status !== 'True' || platform?.status !== 'False') return undefined;

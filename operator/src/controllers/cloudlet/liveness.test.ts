@@ -158,6 +158,54 @@ test('two agents that contest a site are told apart from a lost one', () => {
   assert.equal(judge('a').reason, 'DuplicateAgent');
 });
 
+const turnedAway = (member: string, boot: string, at: number) => ({
+  ...{ fingerprint: `SHA256:${member}`, member, boot, reason: 'VersionMismatch' },
+  ...{ message: 'agent 7.7.7 speaks 3 to 4: upgrade the region', at: new Date(at).toISOString() },
+});
+
+const annotated = (lease: Lease | undefined, entries: readonly object[]): Lease =>
+  aLease('site-a', lease?.spec, { 'edge.cloudlet.dev/turned-away': JSON.stringify(entries) });
+
+const whyAway = 'm1 is turned away: agent 7.7.7 speaks 3 to 4: upgrade the region.';
+
+test('a site whose agent is turned away says so at once, also one that never connected', async () => {
+  const { clock, liveness, judge, leases, renew } = region();
+  await clock.advance(secondMs);
+  const before = leases.get('a');
+  const at = clock.now();
+  leases.set('a', annotated(before, [turnedAway('m1', 'boot', at)]));
+  const { status, reason, message, recheckMs } = judge('a');
+  assert.deepEqual([status, reason], ['False', 'VersionMismatch']);
+  assert.equal(message, `No agent of the site is connected. ${whyAway}`);
+  assert.equal(recheckMs, 30 * 60 * secondMs + 50);
+  const fresh = annotated(undefined, [turnedAway('m1', 'boot', at)]);
+  assert.equal(liveness.judge('new', fresh, false).reason, 'VersionMismatch');
+  await clock.advance(secondMs);
+  renew('a');
+  assert.equal(judge('a').reason, 'Connected', 'an accepted version renewed it');
+});
+
+test('a member that is turned away beside a connected one is named, and stands against nothing', () => {
+  const { clock, judge, leases } = region();
+  leases.set('a', annotated(leases.get('a'), [turnedAway('m1', 'other-boot', clock.now())]));
+  const { status, message } = judge('a');
+  assert.deepEqual([status, message], ['True', `An agent of the site is connected. ${whyAway}`]);
+});
+
+test('a refusal that no hub renewed for half an hour is over', async () => {
+  const { clock, judge, leases, hub } = region();
+  leases.set(
+    'a',
+    annotated({ ...leases.get('a')!, spec: {} }, [turnedAway('m1', 'b', clock.now())]),
+  );
+  assert.equal(judge('a').reason, 'VersionMismatch');
+  for (let passed = 0; passed <= 30 * 60; passed += 20) {
+    await clock.advance(20 * secondMs);
+    hub();
+  }
+  assert.equal(judge('a').reason, 'SiteUnreachable');
+});
+
 test('a site that was connected when the operator ended has a minute to come back', async () => {
   const { clock, leases } = region();
   await clock.advance(91 * secondMs);

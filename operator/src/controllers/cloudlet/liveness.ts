@@ -10,6 +10,7 @@ import { type CloudletCondition, type CloudletReason } from './conditions.ts';
 import type { Clock } from '@cloudlet/runtime/base';
 import type { Lease } from '../../kinds.ts';
 import { hubLeasePrefix, leaseAnnotations, siteLeasePrefix } from '../../names.ts';
+import { nextGoneMs, type TurnedAwayEntry, turnedAwayOf } from '../../turned-away.ts';
 
 export interface Connection {
   readonly status: CloudletCondition;
@@ -109,15 +110,17 @@ export class Liveness {
     const known = this.#sites.get(site);
     const state = known ?? { isConnected: wasConnected };
     this.#sites.set(site, state);
-    const remainingMs = lease ? this.#remainingMs(lease) : 0;
+    const away = turnedAwayOf(lease, this.#clock.now());
+    const remainingMs = lease && !isHolderAway(lease, away) ? this.#remainingMs(lease) : 0;
     if (lease && remainingMs > 0) {
       state.isConnected = true;
       delete state.lostAt;
       delete state.wentWithMany;
       delete state.lostAtStart;
-      return connected(lease, remainingMs);
+      return connected(lease, remainingMs, away);
     }
-    if (!lease?.spec?.acquireTime && !state.isConnected && state.lostAt === undefined) return never;
+    const wasNever = !lease?.spec?.acquireTime && !state.isConnected && state.lostAt === undefined;
+    if (wasNever && away.length === 0) return never;
     if (state.isConnected) {
       state.isConnected = false;
       state.lostAt = this.#clock.monotonic();
@@ -125,6 +128,7 @@ export class Liveness {
       this.#noticeMassLoss();
     }
     if (lease?.metadata.annotations?.[leaseAnnotations.duplicate] !== undefined) return duplicate;
+    if (away.length > 0) return mismatch(away, this.#clock.now());
     return this.#blame(state);
   }
 
@@ -164,16 +168,37 @@ export class Liveness {
 const durationOf = (lease: Lease): number =>
   (lease.spec?.leaseDurationSeconds ?? defaultDurationMs / 1000) * 1000;
 
-function connected(lease: Lease, remainingMs: number): Connection {
+function connected(
+  lease: Lease,
+  remainingMs: number,
+  away: readonly TurnedAwayEntry[],
+): Connection {
   const holder = lease.spec?.holderIdentity ?? '';
   return {
     status: 'True',
     reason: 'Connected',
-    message: 'An agent of the site is connected.',
+    message: ['An agent of the site is connected.', ...away.map(refusalOf)].join(' '),
     hub: holder.slice(0, Math.max(0, holder.lastIndexOf('/'))) || holder,
     recheckMs: remainingMs + 50,
   };
 }
+
+/** The holder was turned away since its Lease was renewed: no hub will renew it. */
+function isHolderAway({ spec }: Lease, away: readonly TurnedAwayEntry[]): boolean {
+  const boot = spec?.holderIdentity?.split('/').at(-1);
+  const renewedAt = Date.parse(spec?.renewTime ?? '');
+  return away.some((entry) => entry.boot === boot && Date.parse(entry.at) > renewedAt);
+}
+
+const refusalOf = ({ member, message }: TurnedAwayEntry): string =>
+  `${member} is turned away: ${message}.`;
+
+const mismatch = (away: readonly TurnedAwayEntry[], now: number): Connection => ({
+  status: 'False',
+  reason: 'VersionMismatch',
+  message: ['No agent of the site is connected.', ...away.map(refusalOf)].join(' '),
+  recheckMs: nextGoneMs(away, now) + 50,
+});
 
 const hubUnavailable = (message: string, recheckMs: number): Connection => ({
   status: 'Unknown',

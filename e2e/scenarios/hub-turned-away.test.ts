@@ -1,6 +1,7 @@
 /**
- * A key that is on two machines at once, each at another hub: the region finds it out, stops both, says so, and a
- * person gets the site back without the key. And a key that a person takes away, of two that a site has.
+ * Agents that hubs turn away, and how the region says so: a key that is on two machines at once, each at another
+ * hub, after which a person gets the site back without the key; a key that a person takes away, of two that a
+ * site has; an agent of a version that no hub speaks with.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -152,6 +153,33 @@ test('the only key of a site is revoked: the site says that it has none, and a t
     patch('lone', { revokedKeys: [fingerprint, fingerprint] }),
     /spec.revokedKeys\[1\]: Duplicate value/,
   );
+});
+
+test('an agent that the hub cannot speak with is told of on its Cloudlet, until it is another version', async () => {
+  await using first = await aSite('skewed');
+  const { caPin, store } = first;
+  await first[Symbol.asyncDispose]();
+  const place = { region, cloudlet: 'skewed', member: 'skewed-1', caPin, store };
+  const early = await playSite({ ...place, wireVersions: { min: 98, max: 99 } });
+  const { status: refused = {} } = await becomes(
+    'skewed',
+    'VersionMismatch',
+    (status) => conditionIn(status, 'Connected')?.reason === 'VersionMismatch',
+  );
+  await early[Symbol.asyncDispose]();
+  assert.equal(early.welcomes.length, 0);
+  assert.match(
+    conditionIn(refused, 'Connected')?.message ?? '',
+    /^No agent .* skewed-1 is turned away: agent test speaks wire versions 98 to 99, this hub \d+ to \d+: upgrade the region before its agents\.$/,
+  );
+  assert.equal(conditionIn(refused, 'Stalled')?.reason, 'VersionMismatch');
+  await using _next = await playSite(place);
+  const { status: well = {} } = await becomes(
+    'skewed',
+    'Connected',
+    (status) => conditionIn(status, 'Connected')?.message === 'An agent of the site is connected.',
+  );
+  assert.equal(conditionIn(well, 'Stalled'), undefined);
 });
 
 test('a copied key at two hubs is found out, both are stopped, and a new key gets the site back', async () => {
