@@ -62,13 +62,21 @@ export interface ScaleBed extends AsyncDisposable {
 
 export const namespace = 'default';
 export const appName = 'web';
+/**
+ * All share the machine's few cores, of which collecting garbage takes the API server more than a quarter at
+ * the default: it is given memory instead, as a control plane of this size is.
+ */
+const apiserverGcPercent = 400;
+
 /** As many as an administrator's tools keep busy; the API server of two cores takes no more. */
 export const appliesAtOnce = 16;
 
 export async function openBed(options: BedOptions): Promise<ScaleBed> {
   const { dir, progress, signal, sites } = options;
   await using stack = new AsyncDisposableStack();
-  const controlPlane = await startControlPlane({ dir: join(dir, 'controlplane'), progress });
+  const controlPlane = await startControlPlane({
+    ...{ dir: join(dir, 'controlplane'), progress, apiserverGcPercent },
+  });
   stack.defer(() => controlPlane.stop());
   // As it ships: what strips types from the sources while they load takes memory that no region has.
   const { entry } = await bundleOperator(join(dir, 'bundle'));

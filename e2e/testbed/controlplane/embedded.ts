@@ -44,6 +44,8 @@ export interface EmbeddedOptions {
   readonly dir: string;
   /** More flags of the API server. */
   readonly apiserverFlags?: readonly string[];
+  /** Growth of the API server's heap until it is collected, in percent (GOGC). @default 100 */
+  readonly apiserverGcPercent?: number;
   /** Whether it keeps an audit log of our kinds. @default false */
   readonly audit?: boolean;
   readonly progress?: Progress;
@@ -81,9 +83,11 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedC
   const layout: Layout = { dir, binaries, certificates, ports, kubectl, kubeconfig };
   const etcd = componentOf(etcdProcess(layout));
   const auditLog = options.audit ? join(dir, 'logs', 'audit.log') : undefined;
-  const apiserver = componentOf(
-    apiserverProcess(layout, [...auditFlags(auditLog), ...(options.apiserverFlags ?? [])]),
-  );
+  const { apiserverFlags = [], apiserverGcPercent = 100 } = options;
+  const apiserver = componentOf({
+    ...apiserverProcess(layout, [...auditFlags(auditLog), ...apiserverFlags]),
+    env: { GOGC: String(apiserverGcPercent) },
+  });
   const controllerManager = componentOf(controllerManagerProcess(layout));
   const parts = [etcd, apiserver, controllerManager];
   const stop = async (): Promise<void> => {
