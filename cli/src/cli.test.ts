@@ -136,6 +136,8 @@ test('help and wrong usage have exit codes of their own', async () => {
   assert.match(terminal.out(), /explain +Say for each AppInst/);
   assert.equal(await run(['exec', '-h'], terminal), 0);
   assert.match(terminal.out(), /--target string/);
+  assert.equal(await run(['top', '--help'], terminal), 0);
+  assert.match(terminal.out(), /does not show what programs use .*\n.* docker stats --no-stream\n/);
   assert.equal(await run(['dance'], terminal), 2);
   assert.match(terminal.err(), /there is no command dance/);
   assert.equal(await run(['exec', 'shop', '--no-such'], terminal), 2);

@@ -141,9 +141,10 @@ function overview(): string {
   ].join('\n');
 }
 
-export function commandHelp({ usage, summary, flags, examples }: Command): string {
+export function commandHelp({ usage, summary, note, flags, examples }: Command): string {
   return [
     helpOf(`${program} ${usage}`, summary, { ...flags, ...commonFlags }),
+    ...(note === undefined ? [] : [note, '']),
     'Examples:',
     ...examples.map((example) => `  ${program} ${example}`),
     '',

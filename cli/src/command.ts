@@ -35,6 +35,8 @@ export interface Command {
   /** Behind `kubectl cloudlet`. */
   readonly usage: string;
   readonly summary: string;
+  /** What a person might take it for, in `--help`. */
+  readonly note?: string;
   readonly flags: FlagTable;
   /** Letters of short flags. */
   readonly shorts?: Readonly<Record<string, string>>;

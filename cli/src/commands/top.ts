@@ -15,6 +15,10 @@ export const topCommand: Command = {
   name: 'top',
   usage: 'top [cloudlets|appinsts] [-A]',
   summary: 'Show what is reserved of what there is, the fullest first.',
+  note: [
+    'It does not show what programs use at this moment, which is in no status. One node of a site tells:',
+    '  kubectl cloudlet shell SITE -- docker stats --no-stream',
+  ].join('\n'),
   flags: {
     'all-namespaces': { type: 'boolean', description: 'Instances of every namespace (-A).' },
   },
