@@ -223,6 +223,7 @@ test('events and sessions reach the collector, and no argument of a program', as
     assert.equal(event?.service, 'cloudlet-operator');
   });
   assert.doesNotMatch(collector.text(), /hush/);
+  assert.deepEqual(collector.complaints(), []);
 });
 
 const canary = 'canary-7d20b1-do-not-show';

@@ -34,6 +34,6 @@ export type { Architecture } from './images/debian.ts';
 export { buildImage, type Image, type ImageFile, type ImageOptions } from './images/image.ts';
 export { writeDockerArchive } from './images/image.ts';
 export { type PushedImage, pushImages } from './images/registry.ts';
-export { type Collector, startCollector } from './otlp/otlp.ts';
+export { type Collector, ensureCollector, startCollector } from './otlp/otlp.ts';
 export * from './region/region.ts';
 export * from './region/site.ts';

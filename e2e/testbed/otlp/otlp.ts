@@ -1,10 +1,13 @@
 /**
- * A collector's front door, built from OpenTelemetry's own Go definitions: says what a collector would have
- * understood. Its log holds its address and then what came.
+ * OpenTelemetry's Collector, built from its Go modules: says what it understood of what the region sent.
+ *
+ * Guarantees: the real receiver and pipelines; what is told of is what its exporter wrote to a file; what the
+ * Collector itself complains of can be asked for too.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { buildGo, moduleHash } from '../binaries.ts';
 import { cacheDir, freePorts } from '../host.ts';
 import { expect, startProcess } from '../process.ts';
@@ -35,43 +38,65 @@ export interface Collector extends AsyncDisposable {
   logs(): readonly ReceivedLog[];
   /** Everything that came, as text. */
   text(): string;
+  /** What the Collector warned of, such as a request that it refused. */
+  complaints(): readonly string[];
 }
 
-export async function startCollector(
-  dir: string,
+/** Builds the Collector where it is not in the cache, which takes some minutes. @returns its path. */
+export async function ensureCollector(
   progress: Progress = noProgress,
-): Promise<Collector> {
+  signal?: AbortSignal,
+): Promise<string> {
   const source = import.meta.dirname;
   const program = readFileSync(join(source, 'main.go'));
   const hash = createHash('sha256').update(program).digest('hex').slice(0, 8);
-  const binary = cacheDir('bin', `${moduleHash(source)}-${hash}`, 'otlp-receiver');
-  if (!existsSync(binary))
-    await buildGo({ name: 'otlp-receiver', source, path: '.', binary, progress });
+  const binary = cacheDir('bin', `${moduleHash(source)}-${hash}`, 'otelcol');
+  if (!existsSync(binary)) {
+    const build = { name: 'otelcol', source, path: '.', binary, progress };
+    await buildGo({ ...build, ...(signal && { signal }) });
+  }
+  return binary;
+}
+
+export async function startCollector(dir: string): Promise<Collector> {
+  const command = await ensureCollector();
   const [port = 0] = await freePorts(1);
   const endpoint = `http://127.0.0.1:${port}`;
-  const receiver = await startProcess({
-    name: 'otlp-receiver',
-    command: binary,
-    args: ['-listen', `127.0.0.1:${port}`],
-    logFile: join(dir, 'otlp-receiver.log'),
+  const [config, written] = [join(dir, 'otelcol.yaml'), join(dir, 'otelcol.jsonl')];
+  writeFileSync(config, stringify(configOf(port, written)));
+  const collector = await startProcess({
+    ...{ name: 'otelcol', command, args: ['--config', config] },
+    logFile: join(dir, 'otelcol.log'),
     ready: async (signal) => {
       const response = await fetch(endpoint, { signal });
-      expect(response.status === 404, `the receiver answers ${response.status}`);
+      expect(response.status === 404, `the Collector answers ${response.status}`);
     },
   });
-  const text = (): string => readFileSync(receiver.logFile, 'utf8');
+  const text = (): string => (existsSync(written) ? readFileSync(written, 'utf8') : '');
   return {
     endpoint,
     text,
     spans: () =>
-      received(text())
-        .flatMap(({ traces }) => traces?.resourceSpans ?? [])
-        .flatMap(spansOf),
-    logs: () =>
-      received(text())
-        .flatMap(({ logs }) => logs?.resourceLogs ?? [])
-        .flatMap(logsOf),
-    [Symbol.asyncDispose]: () => receiver.stop(),
+      received(text()).flatMap(({ resourceSpans = [] }) => resourceSpans.flatMap(spansOf)),
+    logs: () => received(text()).flatMap(({ resourceLogs = [] }) => resourceLogs.flatMap(logsOf)),
+    complaints: () =>
+      readFileSync(collector.logFile, 'utf8')
+        .split('\n')
+        .filter((line) => /\t(warn|error|fatal)\t/.test(line)),
+    [Symbol.asyncDispose]: () => collector.stop(),
+  };
+}
+
+/** Everything goes to one file, soon. */
+function configOf(port: number, path: string): object {
+  const pipeline = { receivers: ['otlp'], exporters: ['file'] };
+  return {
+    receivers: { otlp: { protocols: { http: { endpoint: `127.0.0.1:${port}` } } } },
+    exporters: { file: { path, flush_interval: '100ms' } },
+    service: {
+      telemetry: { metrics: { level: 'none' } },
+      pipelines: { traces: pipeline, logs: pipeline },
+    },
   };
 }
 
@@ -106,17 +131,18 @@ interface ResourceLogs {
     }[];
   }[];
 }
+/** A line of the file. */
 interface Received {
-  readonly traces?: { readonly resourceSpans?: readonly ResourceSpans[] };
-  readonly logs?: { readonly resourceLogs?: readonly ResourceLogs[] };
+  readonly resourceSpans?: readonly ResourceSpans[];
+  readonly resourceLogs?: readonly ResourceLogs[];
 }
 
-/** Complete lines; the first is the address. */
+/** Of complete lines. */
 const received = (text: string): readonly Received[] =>
   text
     .slice(0, text.lastIndexOf('\n') + 1)
     .split('\n')
-    .filter((line) => line.startsWith('{'))
+    .filter(Boolean)
     .map((line) => JSON.parse(line) as Received);
 
 const attributesOf = (list: readonly Attribute[] = []): Readonly<Record<string, string>> =>
@@ -125,8 +151,6 @@ const attributesOf = (list: readonly Attribute[] = []): Readonly<Record<string, 
 const serviceOf = ({ attributes }: Resource): string =>
   attributesOf(attributes)['service.name'] ?? '';
 
-/** Bytes are base64 in protobuf's JSON. */
-const hex = (base64: string): string => Buffer.from(base64, 'base64').toString('hex');
 const milliseconds = (nanoseconds: string): number => Number(BigInt(nanoseconds) / 1_000n) / 1_000;
 
 const spansOf = ({ resource, scopeSpans }: ResourceSpans): readonly ReceivedSpan[] =>
@@ -134,9 +158,9 @@ const spansOf = ({ resource, scopeSpans }: ResourceSpans): readonly ReceivedSpan
     .flatMap(({ spans }) => spans)
     .map((span) => ({
       service: serviceOf(resource),
-      traceId: hex(span.traceId),
-      spanId: hex(span.spanId),
-      parentSpanId: hex(span.parentSpanId ?? ''),
+      traceId: span.traceId,
+      spanId: span.spanId,
+      parentSpanId: span.parentSpanId ?? '',
       name: span.name,
       start: milliseconds(span.startTimeUnixNano),
       end: milliseconds(span.endTimeUnixNano),
