@@ -126,7 +126,7 @@ function backendThat(linked: (link: SiteLink) => void): HubBackend {
     admit: () => Promise.resolve({ admitted: true, cloudletUid: 'bench' }),
     connected: linked,
     turnedAway: () => undefined,
-  roleChanged: () => undefined,
+    roleChanged: () => undefined,
     left: () => undefined,
     instanceReport: () => Promise.resolve({ result: 'Applied' }),
     siteReport: () => Promise.resolve({ result: 'Applied' }),
