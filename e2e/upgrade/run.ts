@@ -26,7 +26,7 @@ import {
   type UpgradeBed,
   type UpgradeBedOptions,
 } from './bed.ts';
-import { askForKinds, makeChanges, watchPlatforms, watchSites } from './witnesses.ts';
+import { askForKinds, type Away, makeChanges, watchPlatforms, watchSites } from './witnesses.ts';
 
 export interface Check {
   readonly name: string;
@@ -67,17 +67,39 @@ export async function runUpgrade(options: UpgradeBedOptions): Promise<UpgradeRes
     { 'upgrade.sites': options.sites },
   );
   const checks = results.flatMap((result) => result.checks);
+  // The bed did not open otherwise.
   const first = { name: `agents newer than ${previous.commit.slice(0, 12)} work with its region` };
   return { figures, checks: [first, ...checks] };
 }
 
-/** One exchange of the region, with all that is seen of it. */
+/** What was seen of one exchange of the region. */
+interface Seen {
+  readonly seconds: number;
+  /** Why the region was not exchanged. */
+  readonly failure: string | undefined;
+  /** What was not well again at the end. */
+  readonly unwell: string | undefined;
+  readonly before: State;
+  readonly after: State;
+  readonly away: Away;
+  readonly changes: Awaited<ReturnType<ReturnType<typeof makeChanges>>>;
+  readonly asked: Awaited<ReturnType<ReturnType<typeof askForKinds>>>;
+  readonly touched: readonly string[];
+}
+
 async function measured(
   bed: UpgradeBed,
   name: string,
   change: () => Promise<unknown>,
 ): Promise<UpgradeResult> {
-  const { world } = bed;
+  const seen = await watched(bed, change);
+  const longest = bed.sites.names.map((each) =>
+    Math.max(...Object.values(seen.away).map((of) => (of.get(each) ?? 0) / 1_000)),
+  );
+  return { figures: figuresOf(name, seen, longest), checks: checksOf(name, seen, longest) };
+}
+
+async function watched(bed: UpgradeBed, change: () => Promise<unknown>): Promise<Seen> {
   const before = await stateOf(bed);
   const ends = {
     away: watchSites(bed),
@@ -86,64 +108,64 @@ async function measured(
     platforms: watchPlatforms(bed),
   };
   const start = machineMs();
-  let failure: string | undefined;
-  try {
+  const failure = await problemOf(async () => {
     await change();
-    await regionReady(world.bed);
+    await regionReady(bed.world.bed);
     await until('the pods of before to be gone', 180_000, async () => {
       const left = (await podsOf(bed)).filter(({ uid }) => before.pods.has(uid));
       expect(left.length === 0, left.map((pod) => pod.name).join(', '));
     });
-  } catch (error) {
-    failure = describeError(error);
-  }
+  });
   const seconds = (machineMs() - start) / 1_000;
   await systemClock.sleep(lingerMs, bed.signal);
   const changes = await ends.changes();
-  const well = await problemOf(() => allWell(bed));
+  const unwell = await problemOf(() => allWell(bed));
   const asked = await ends.kinds();
-  const away = ends.away();
-  const touched = ends.platforms();
+  const [away, touched] = [ends.away(), ends.platforms()];
   const after = await stateOf(bed);
-  const longest = bed.sites.names.map((each) =>
-    Math.max(...Object.values(away).map((of) => (of.get(each) ?? 0) / 1_000)),
-  );
+  return { seconds, failure, unwell, before, after, away, changes, asked, touched };
+}
+
+/** @param longest seconds that each hollow site was away, as the strictest witness saw it. */
+function figuresOf(name: string, seen: Seen, longest: readonly number[]): Figures {
+  const { away, changes } = seen;
+  const byWitness = Object.entries(away).map(([witness, of]) => [
+    `${name}.siteOffline.by.${witness}.max.seconds`,
+    Math.max(0, ...of.values()) / 1_000,
+  ]);
+  return {
+    [`${name}.seconds`]: seen.seconds,
+    ...secondsOf(`${name}.siteOffline`, longest),
+    ...(Object.fromEntries(byWitness) as Figures),
+    ...secondsOf(`${name}.changes`, changes.seconds),
+    [`${name}.changes.count`]: changes.seconds.length,
+    [`${name}.instancesTouched`]: seen.touched.length,
+    [`${name}.kubectlGets`]: seen.asked.asked,
+    [`${name}.crdsChanged`]: changedCrds(seen.before, seen.after),
+  };
+}
+
+function checksOf(name: string, seen: Seen, longest: readonly number[]): readonly Check[] {
+  const { before, after } = seen;
   const most = Math.max(...longest);
   const restarted = [...after.pods.values()].filter(({ restarts }) => restarts > 0);
-  return {
-    figures: {
-      [`${name}.seconds`]: seconds,
-      ...secondsOf(`${name}.siteOffline`, longest),
-      ...Object.fromEntries(
-        Object.entries(away).map(([witness, of]) => [
-          `${name}.siteOffline.by.${witness}.max.seconds`,
-          Math.max(0, ...of.values()) / 1_000,
-        ]),
-      ),
-      ...secondsOf(`${name}.changes`, changes.seconds),
-      [`${name}.changes.count`]: changes.seconds.length,
-      [`${name}.instancesTouched`]: touched.length,
-      [`${name}.kubectlGets`]: asked.asked,
-      [`${name}.crdsChanged`]: changedCrds(before, after),
-    },
-    checks: [
-      checked(`${name}: the region is exchanged`, failure),
-      checked(`${name}: every site and instance is well again`, well),
-      checked(
-        `${name}: no site is offline for more than ${offlineAtMost} s`,
-        most <= offlineAtMost ? undefined : `one was for ${most.toFixed(1)} s`,
-      ),
-      none(`${name}: nothing is done to an instance that nobody changed`, touched),
-      none(`${name}: no container of a real site is replaced`, goneFrom(before, after)),
-      none(
-        `${name}: no process of the region is restarted`,
-        restarted.map((pod) => `${pod.name} ${pod.restarts} times`),
-      ),
-      none(`${name}: kubectl get of every kind works all the time`, asked.failures),
-      none(`${name}: every change that is made meanwhile arrives`, changes.failures),
-      none(`${name}: stored objects are what they were`, differencesOf(before, after)),
-    ],
-  };
+  return [
+    checked(`${name}: the region is exchanged`, seen.failure),
+    checked(`${name}: every site and instance is well again`, seen.unwell),
+    checked(
+      `${name}: no site is offline for more than ${offlineAtMost} s`,
+      most <= offlineAtMost ? undefined : `one was for ${most.toFixed(1)} s`,
+    ),
+    none(`${name}: nothing is done to an instance that nobody changed`, seen.touched),
+    none(`${name}: no container of a real site is replaced`, goneFrom(before, after)),
+    none(
+      `${name}: no process of the region is restarted`,
+      restarted.map((pod) => `${pod.name} ${pod.restarts} times`),
+    ),
+    none(`${name}: kubectl get of every kind works all the time`, seen.asked.failures),
+    none(`${name}: every change that is made meanwhile arrives`, seen.changes.failures),
+    none(`${name}: stored objects are what they were`, differencesOf(before, after)),
+  ];
 }
 
 const secondsOf = (name: string, values: readonly number[]): Figures =>
