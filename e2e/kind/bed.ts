@@ -24,7 +24,7 @@ import {
 } from '../testbed/index.ts';
 import { takeLock } from '../run/steps/lock.ts';
 import { ensureHelm, type Helm, helmOf } from '../testbed/helm/helm.ts';
-import { type Cluster, createCluster, nodePorts } from './cluster.ts';
+import { type Cluster, createCluster, keepClusterLogs, nodePorts } from './cluster.ts';
 import { type Engine, openEngine } from './engine.ts';
 import { ensureNodeImage } from './node-image.ts';
 import { wantedNodeImage } from './pull.ts';
@@ -124,6 +124,15 @@ async function spreadImages({ cluster, engine, phones, dir, progress }: Places):
   const [, agent] = [await image(products[0]), await image(products[1])];
   await engine.docker(['load', '--quiet', '--input', agent.archive], { timeoutMs: 120_000 });
   return (await pushImages(phones.registry, agent.made.name, [agent.made])).reference;
+}
+
+/** Keeps what the cluster of the bed logged, if there is one, before it is taken down, and says where. */
+export async function keepBedLogs(progress: Progress): Promise<void> {
+  const file = process.env['CLOUDLET_KIND_BED'];
+  if (!file) return;
+  const { controlPlane, engineEnv } = await openKindBed(file);
+  const folder = await keepClusterLogs(controlPlane.kubectl, engineEnv);
+  progress(`what the cluster logged is in ${folder}`);
 }
 
 /** The bed that another process started and takes down. */

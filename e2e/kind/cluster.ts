@@ -17,6 +17,7 @@ import {
   stateDir,
 } from '../testbed/index.ts';
 import type { Engine } from './engine.ts';
+import { exportedBy, keepLogs } from './logs.ts';
 import { ensurePrograms } from './programs.ts';
 
 export const clusterName = 'cloudlet-e2e';
@@ -63,13 +64,13 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
   await remove();
   const config = join(dir, 'kind-config.yaml');
   writeFileSync(config, configOf(options));
+  const kubectl = kubectlOf(kubectlPath, kubeconfig);
   progress(`creating the cluster ${clusterName} with kind`);
   const create = ['create', 'cluster', '--image', image, '--config', config];
   try {
     await run([...create, '--kubeconfig', kubeconfig, '--wait', '180s', '--retain'], 420_000, {
       signal,
     });
-    const kubectl = kubectlOf(kubectlPath, kubeconfig);
     await kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=5s']);
     const load = ['load', 'image-archive'];
     const ctr = ['exec', `${clusterName}-control-plane`, 'ctr', '--namespace', 'k8s.io'];
@@ -81,14 +82,24 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
         void (await engine.docker([...ctr, 'images', 'tag', '--force', full(name), full(other)])),
     };
   } catch (cause) {
-    const logs = stateDir('kind', 'logs');
-    if (!signal.aborted) await run(['export', 'logs', logs], 120_000).catch(() => undefined);
+    const nodeLogs = exportedBy(kind, clusterName, env);
+    if (!signal.aborted) await keepLogs({ kubectl, nodeLogs, folder: logsFolder() });
     await remove();
     signal.throwIfAborted();
-    const message = `the cluster does not come up; what its node logged is in ${logs}`;
+    const message = `the cluster does not come up; what it logged is in ${logsFolder()}`;
     throw new UnreachableError(message, { cause });
   }
 }
+
+/** Keeps what the cluster of a run logged, before it is taken down. @returns where. */
+export async function keepClusterLogs(kubectl: Kubectl, engineEnv: Engine['env']): Promise<string> {
+  const { kind = '' } = await ensurePrograms(['kind']);
+  const nodeLogs = exportedBy(kind, clusterName, { ...engineEnv, ...withoutProxy });
+  await keepLogs({ kubectl, nodeLogs, folder: logsFolder() });
+  return logsFolder();
+}
+
+const logsFolder = (): string => stateDir('kind', 'logs');
 
 /** kind would hand a proxy on to the node, where everything is near. */
 const withoutProxy = Object.fromEntries(

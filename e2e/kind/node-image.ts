@@ -26,7 +26,8 @@ const repository = 'cloudlet-kind-node';
 /** For systemd and containerd, and what the scripts of a node, kind and kubeadm call. */
 const packages = [
   ...['systemd', 'runc', 'containernetworking-plugins', 'iproute2', 'iptables', 'nftables', 'kmod'],
-  ...['coreutils', 'dash', 'findutils', 'grep', 'hostname', 'mawk', 'mount', 'sed', 'util-linux'],
+  ...['coreutils', 'dash', 'findutils', 'grep', 'hostname', 'mawk', 'mount', 'sed'],
+  ...['tar', 'util-linux'],
 ];
 
 const sources = join(import.meta.dirname, 'node');

@@ -3,12 +3,12 @@
  * e2e/kind/stories.
  *
  * Guarantees: says first what this machine lacks and how long that takes; pulls nothing where nothing can be
- * pulled; takes everything down, also when it is interrupted; the last line is `N passed, N failed`, and the
- * exit code says the same.
+ * pulled; keeps what pods and node logged where a story failed; takes everything down, also when it is
+ * interrupted; the last line is `N passed, N failed`, and the exit code says the same.
  */
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { startKindBed } from '../kind/bed.ts';
+import { keepBedLogs, startKindBed } from '../kind/bed.ts';
 import { missingPrograms } from '../kind/programs.ts';
 import {
   clearDeadPhones,
@@ -45,6 +45,7 @@ await runMain(usage, async (context) => {
     ...{ concurrency: 1, timeoutMs: 30 * 60_000, signal, progress, tellFiles: true },
   });
   signal.throwIfAborted();
+  if (failed > 0) await keepBedLogs(progress);
   await cleanup.disposeAsync();
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;

@@ -6,6 +6,7 @@
  * last line is `N passed, N failed`, and the exit code says the same.
  */
 import { writeFile } from 'node:fs/promises';
+import { keepBedLogs } from '../kind/bed.ts';
 import { missingPrograms } from '../kind/programs.ts';
 import { clearDeadPhones } from '../testbed/index.ts';
 import { previousVersion } from '../upgrade/previous.ts';
@@ -43,14 +44,18 @@ await runMain(usage, async (context, flags) => {
   progress(`load of the machine before: ${machineLoad()}`);
   const dir = await temporaryFolder(context, 'upgrade');
   const options = { dir, progress, signal, cleanup, previous, sites: flags.sites };
-  const { figures, checks } = await runUpgrade(options);
+  const { figures, checks } = await runUpgrade(options).catch(async (error: unknown) => {
+    if (!signal.aborted) await keepBedLogs(progress);
+    throw error;
+  });
   signal.throwIfAborted();
+  const failed = checks.filter(({ problem }) => problem !== undefined).length;
+  if (failed > 0) await keepBedLogs(progress);
   await cleanup.disposeAsync();
   if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
   for (const [name, value] of Object.entries(figures)) console.log(`${name} ${shown(value)}`);
   for (const { name, problem } of checks)
     console.log(problem === undefined ? `ok ${name}` : `FAILED ${name}: ${problem}`);
-  const failed = checks.filter(({ problem }) => problem !== undefined).length;
   console.log(`${checks.length - failed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 });
