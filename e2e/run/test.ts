@@ -9,6 +9,8 @@ import { glob } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { describeError } from '@cloudlet/runtime/base';
+import { usersEngine } from '../kind/engine.ts';
+import { clearLeftContainers } from '../testbed/containers/left.ts';
 import {
   clearDeadPhones,
   ensureControlPlaneBinaries,
@@ -54,6 +56,7 @@ await runMain(usage, async (context, _flags, chosen) => {
   cleanup.defer(await takeLock('test'));
   // A scenario that is interrupted takes nothing down itself.
   cleanup.defer(clearDeadPhones);
+  cleanup.defer(clearUsersEngine);
   await ensureTools(progress, controlPlaneTools);
 
   const tallies: Tally[] = [];
@@ -109,6 +112,11 @@ async function testFiles(
     .filter((file) => chosen.length === 0 || chosen.some((part) => file.includes(part)))
     .sort()
     .map((file) => join(repositoryRoot, file));
+}
+
+async function clearUsersEngine(): Promise<void> {
+  const engine = await usersEngine();
+  if (engine) await clearLeftContainers(engine);
 }
 
 /** Minutes with an empty cache, so where the screen shows them; the one scenario that wants it fails without. */

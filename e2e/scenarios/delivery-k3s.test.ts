@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import { usersEngine } from '../kind/engine.ts';
 import { openControlPlane } from '../testbed/index.ts';
+import { testLabel } from '../testbed/containers/left.ts';
 import { askForImage, whyNoImage } from '../testbed/containers/pulling.ts';
 import { testcontainersOn } from '../testbed/containers/testcontainers.ts';
 import { helmOf } from '../testbed/helm/helm.ts';
@@ -42,6 +43,7 @@ test(
     await testcontainersOn({ env: {} });
     const { K3sContainer } = await import('@testcontainers/k3s');
     const k3s = await new K3sContainer(image)
+      .withLabels(testLabel)
       .withExposedPorts(nodePorts.agents, nodePorts.enroll)
       .withStartupTimeout(180_000)
       .start();
