@@ -1,10 +1,9 @@
 /** Every link of a document leads somewhere: to a file of the repository, and to a heading in it. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { repositoryRoot } from '../testbed/index.ts';
 import { type Document, type Mention, parseDocument, readDocuments } from './markdown.ts';
+import { isInTree } from './tree.ts';
 
 const documents = readDocuments();
 
@@ -14,7 +13,7 @@ function mistakeIn(link: Mention, all: readonly Document[]): string | undefined 
   const [target = '', anchor] = link.text.split('#');
   const path = target === '' ? link.file : join(dirname(link.file), decodeURI(target));
   const where = `${link.file}:${link.line}: ${link.text}`;
-  if (!existsSync(join(repositoryRoot, path))) return `${where}: there is no ${path}`;
+  if (!isInTree(path)) return `${where}: there is no ${path}`;
   if (anchor === undefined) return undefined;
   const document = all.find((each) => each.path === path);
   if (document?.anchors.has(anchor)) return undefined;
@@ -31,14 +30,18 @@ test('every link of every document leads to a file, and to a heading in it', () 
 });
 
 test('a link into nowhere is found', () => {
-  const page = '# A\n[a](#a) [b](#b) [c](no.md) [d](README.md#try-it) [e](https://x.example/#y)';
+  const page =
+    '# A\n[a](#a) [b](#b) [c](no.md) [d](README.md#try-it) [e](https://x.example/#y) [f](node_modules)';
   const document = parseDocument('page.md', page);
   const all = [...documents, document];
   // The page itself is on no disk: what leads into it is looked for in its text alone.
   const within = document.links.filter(({ text }) => !text.startsWith('#'));
   assert.deepEqual(
     within.map((link) => mistakeIn(link, all)),
-    ['page.md:2: no.md: there is no no.md', undefined, undefined],
+    [
+      ...['page.md:2: no.md: there is no no.md', undefined, undefined],
+      'page.md:2: node_modules: there is no node_modules',
+    ],
   );
   const readme = { file: 'README.md', line: 1, text: '#no-such-heading' };
   assert.match(mistakeIn(readme, all) ?? '', /README\.md has no heading of that name/);

@@ -14,6 +14,7 @@ import { packaged } from '../images/agent-archive.ts';
 import { imagesFile, imagesFolder, products } from '../images/product.ts';
 import { ensureControlPlaneBinaries, repositoryRoot } from '../testbed/index.ts';
 import { helmOf } from '../testbed/helm/helm.ts';
+import { isInTree } from './tree.ts';
 
 export interface Call {
   /** Program and arguments. */
@@ -212,9 +213,8 @@ export function placeOf(word: string, file: string): string | undefined {
   if (word.startsWith(unpacked)) return sourceOf(word.slice(unpacked.length));
   if (word.startsWith('/')) return undefined;
   if (word.startsWith(built)) return made.includes(word) ? join(repositoryRoot, word) : undefined;
-  return [word, join(dirname(file), word)]
-    .map((path) => join(repositoryRoot, path))
-    .find((path) => existsSync(path));
+  const found = [word, join(dirname(file), word)].find(isInTree);
+  return found && join(repositoryRoot, found);
 }
 
 /** The source of a file of the agent's archive. */

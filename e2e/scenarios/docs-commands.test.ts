@@ -92,6 +92,7 @@ const wrong: readonly (readonly [string, RegExp])[] = [
   ['kind create cluster --config kind-config.yml', /no block of the page .* kind-config\.yml/],
   ['kind create cluster --config e2e/kind/config.yaml', /there is no e2e\/kind\/config\.yaml/],
   ['kind load image-archive dist/images/cloudlet-operator-0.tar', /there is no dist\/images/],
+  ['node node_modules/typescript/bin/tsc', /there is no node_modules/],
   ['tar -xzf x -C /opt/cloudlet-agent/units', /there is no \/opt\/cloudlet-agent\/units/],
   ['curl x', /nobody says what to do with 'curl'/],
 ];
