@@ -5,6 +5,8 @@ export interface Etcd {
   compact(): Promise<void>;
   /** Makes revisions until there are as many. */
   raise(least: number): Promise<void>;
+  /** Takes what is at the key, whatever the API server would say. */
+  remove(key: string): Promise<void>;
 }
 
 interface Header {
@@ -33,6 +35,9 @@ export function etcdOf(url: string, signal: AbortSignal): Etcd {
     async raise(least) {
       for (let left = least - (await revision()); left > 0; left -= putsAtOnce)
         await Promise.all(Array.from({ length: Math.min(left, putsAtOnce) }, put));
+    },
+    async remove(key) {
+      await post('/v3/kv/deleterange', { key: Buffer.from(key).toString('base64') });
     },
   };
 }

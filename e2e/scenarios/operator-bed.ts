@@ -36,11 +36,11 @@ import {
 } from '@cloudlet/runtime/kubernetes';
 import { startControlPlane } from '../testbed/controlplane/index.ts';
 import { kindsServed } from '../testbed/region/install.ts';
-import type { ControlPlane } from '../testbed/controlplane/embedded.ts';
+import type { EmbeddedControlPlane } from '../testbed/controlplane/embedded.ts';
 import { repositoryRoot } from '../testbed/host.ts';
 
 export interface Bed extends AsyncDisposable {
-  readonly region: ControlPlane;
+  readonly region: EmbeddedControlPlane;
   readonly client: KubernetesClient;
   readonly appInsts: Informer<AppInst>;
   readonly ledgers: Informer<CloudletLedger>;

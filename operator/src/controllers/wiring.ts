@@ -29,6 +29,7 @@ import { conditionOf } from '../status.ts';
 import { createAppReconcile } from './app/reconcile.ts';
 import { createAppInstReconcile } from './appinst/reconcile.ts';
 import type { ChangeTracing } from './appinst/tracing.ts';
+import { Vanished } from './appinst/vanished.ts';
 import { createCloudletReconcile } from './cloudlet/reconcile.ts';
 import { Liveness } from './cloudlet/liveness.ts';
 import { collectKey, createCollectReconcile } from './collect.ts';
@@ -58,11 +59,12 @@ export function createControllers(options: WiringOptions): readonly Controller[]
     workers: number,
     reconcile: Parameters<typeof createController>[0]['reconcile'],
   ): Controller => createController({ name, workers, reconcile, logger }, options);
+  const vanished = new Vanished();
   const appInst = make(
     'appinst',
     options.workers,
     createAppInstReconcile({
-      ...{ region, events, tracing: options.tracing },
+      ...{ region, events, vanished, tracing: options.tracing },
       hashKey: () => options.identity.hashKey(),
     }),
   );
@@ -95,7 +97,7 @@ export function createControllers(options: WiringOptions): readonly Controller[]
   controllers.collect.enqueue(collectKey);
   wireIdentity(region, controllers.identity);
   wireCloudlet(region, cloudlet, liveness);
-  wireAppInst(region, appInst);
+  wireAppInst(region, appInst, vanished);
   wireOthers(region, controllers);
   controllers.organization.watches(region.informers.namespaces, (object, event) =>
     event.type === 'Updated' && isOrganization(event.old) === isOrganization(object)
@@ -149,8 +151,10 @@ function isPlacementChange(event: CacheEvent<AppInst>): boolean {
   return event.old.status?.placement?.cloudlet !== event.object.status?.placement?.cloudlet;
 }
 
-function wireAppInst(region: Region, appInst: Controller): void {
+function wireAppInst(region: Region, appInst: Controller, vanished: Vanished): void {
   const { informers } = region;
+  // Before the controller hears that an object went, it is noted how.
+  informers.appInsts.subscribe((event) => vanished.observe(event));
   const referring = (ref: string): readonly string[] => region.referrers(ref).map(keyOf);
   appInst.watches(informers.appInsts, itself);
   appInst.watches(informers.apps, ({ metadata }, event) =>

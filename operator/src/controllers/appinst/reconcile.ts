@@ -19,9 +19,11 @@ import { releaseFinalizer, removeInstance } from './remove.ts';
 import type { Rollout } from './rollout.ts';
 import { obstacleOf } from './stalled.ts';
 import type { ChangeTracing } from './tracing.ts';
+import { removeVanished, type Vanished } from './vanished.ts';
 
 export interface AppInstDependencies extends ObserveDependencies {
   readonly events: Pick<EventRecorder, 'record'>;
+  readonly vanished: Vanished;
   /** Copied secrets are read again after so long. */
   readonly secretResyncMs?: number;
   /** Where there is a collector. */
@@ -34,7 +36,7 @@ const done: Outcome = { kind: 'done' };
 const missingSecretMs = 10_000;
 
 export function createAppInstReconcile(dependencies: AppInstDependencies): Reconcile {
-  const { region, tracing } = dependencies;
+  const { region, tracing, vanished } = dependencies;
   const statuses = createStatusWriter<AppInst>({
     kind: 'AppInst',
     client: region.clients.appInsts,
@@ -46,6 +48,7 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
 
   return async ({ key, signal }) => {
     // 1: load
+    await removeVanished(region, vanished, key);
     const object = region.appInsts.get(key);
     if (!object) return done;
     const began = tracing?.now() ?? 0;
