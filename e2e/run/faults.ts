@@ -58,7 +58,7 @@ await runMain(usage, async (context, flags) => {
     if (!names.includes(name))
       throw new TerminalError('InvalidFlags', `no fault ${name}: there are ${names.join(', ')}`);
   await ensureControlPlaneBinaries(progress, signal);
-  const asRoot = flags.phones ? await runAsRoot(context) : undefined;
+  const asRoot = flags.phones ? await runAsRoot(context, 'phones') : undefined;
   if (asRoot !== undefined) return asRoot;
   await ensureTools(progress, [...controlPlaneTools, ...(flags.phones ? phoneTools : [])]);
   await takeTurn(context, flags.phones ? 'faults -- --phones' : 'faults');
