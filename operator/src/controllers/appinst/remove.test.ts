@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AppInst, CloudletLedger, CloudletLedgerSpec } from '@cloudlet/crds';
+import {
+  annotations,
+  type AppInst,
+  type CloudletLedger,
+  type CloudletLedgerSpec,
+} from '@cloudlet/crds';
 import { ConflictError, DeadlineError, FakeClock, NotFoundError } from '@cloudlet/runtime/base';
 import type { Cache, CacheEvent } from '@cloudlet/runtime/kubernetes';
 import { aCloudlet, anAppInst } from '../../builders.ts';
@@ -66,14 +71,18 @@ function blindRegion(appInst: AppInst) {
     },
     seed: () => emptyLedger('site'),
   });
+  const others = new Map<string, AppInst>();
   const site = aCloudlet({ status: { keys: [{ fingerprint: 'f', since: '' }] } as never });
   const region = {
     ledgers,
     clock: new FakeClock(),
-    informers: { ledgers: { cache }, revisions: { cache: { get: () => undefined } } },
+    informers: {
+      ledgers: { cache },
+      revisions: { cache: { get: () => undefined } },
+    },
     placements: new Map(),
     referrers: () => [],
-    appInsts: { get: () => undefined },
+    appInsts: { get: (key: string) => others.get(key) },
     cloudlets: { get: () => site },
     clients: { appInsts: { get: async () => appInst } },
   } as unknown as Region;
@@ -85,6 +94,9 @@ function blindRegion(appInst: AppInst) {
     spec: (name: string) => live.get(name)?.spec,
     placeAt: (name: string, sequence = 1) => write(name, { ...ledger, sequence }),
     bringAll: () => void (onBring = bring),
+    /** Another AppInst of the region. */
+    knows: (other: AppInst) =>
+      void others.set(`${other.metadata.namespace}/${other.metadata.name}`, other),
   };
 }
 
@@ -164,4 +176,17 @@ test('the finalizer waits for a watch that is behind', async () => {
   while (clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
   await clock.advance(10_000);
   await refused;
+});
+
+test('what is found in time to be of another object is left alone, as what was known to be', async () => {
+  const copy = anAppInst({
+    name: 'copy',
+    metadata: { annotations: { [annotations.instanceId]: instanceIdOf(appInst) ?? '' } },
+  });
+  const { region, spec, placeAt, knows } = blindRegion(copy);
+  placeAt('edge1');
+  knows(appInst);
+  assert.equal((await removeInstance(region, copy, signal)).kind, 'Gone');
+  assert.equal(spec('edge1')?.entries?.length, 1);
+  assert.equal(spec('edge1')?.tombstones, undefined);
 });

@@ -32,8 +32,9 @@ export async function removeInstance(
   signal: AbortSignal,
 ): Promise<RemovalProgress> {
   const id = instanceIdOf(appInst);
-  if (id === undefined || isForeignId(region, appInst, id)) return { kind: 'Gone' };
+  if (id === undefined) return { kind: 'Gone' };
   const holdings = await findHoldings(region, id);
+  if (isForeignId(region, appInst, id)) return { kind: 'Gone' };
   const isAbandoned = annotations.abandon in (appInst.metadata.annotations ?? {});
   const isUnsent = holdings.length > 0 && (await wasNeverSent(region, appInst, signal));
   const left: Holding[] = [];
