@@ -155,7 +155,9 @@ test('what the region does not know is never removed and is reported as an orpha
   await first.pass(120_000);
   assert.equal(driver.fake.instances.size, 2);
   assert.equal(driver.calls.remove, 0);
-  assert.deepEqual(first.uplink.sites.at(-1)?.site.orphans, [{ id: 'id-2', name: 'other-id-2' }]);
+  assert.deepEqual(first.uplink.sites.at(-1)?.site.orphans, [
+    { id: 'id-2', name: 'other-id-2', sequence: 1 },
+  ]);
   driver.fake.vanish('id-2'); // a person pruned it
   await first.pass(1000);
   assert.deepEqual(

@@ -7,7 +7,7 @@
  * they are known to be all, so that a lost file never withdraws what serves.
  */
 import type { Duplex } from 'node:stream';
-import type { Plan, Removal } from '@cloudlet/crds';
+import type { Plan, Removal, SiteOrphan } from '@cloudlet/crds';
 import type { Driver } from '@cloudlet/drivers';
 import type {
   Have,
@@ -22,7 +22,7 @@ import type { LanesOptions } from './reconcile/lanes.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { instanceContent } from './report/instance-report.ts';
 import { Reporter } from './report/reporter.ts';
-import { siteContent } from './report/site-report.ts';
+import { orphansOf, siteContent } from './report/site-report.ts';
 import { Timings } from './report/timings.ts';
 import type { Sessions } from './sessions.ts';
 import type { SiteClock } from './site-clock.ts';
@@ -338,13 +338,9 @@ export class Agent implements TunnelHandler {
     );
   }
 
-  #orphans(): readonly { readonly id: string; readonly name: string }[] {
+  #orphans(): readonly SiteOrphan[] {
     if (!this.#isComplete) return [];
-    const { records } = this.#options.store.desired;
-    return [...this.#reconciler.instances.values()]
-      .filter(({ id }) => records.get(id)?.orphan ?? !records.has(id))
-      .map(({ id, name }) => ({ id, name: name.slice(0, 253) }))
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    return orphansOf(this.#reconciler.instances.values(), this.#options.store.desired.records);
   }
 
   /**

@@ -89,3 +89,45 @@ test('a plan of the number by which the site removed the instance is answered by
   assert.equal(driver.fake.instances.get('id-1')?.replicas, 3);
   await life.stop();
 });
+
+test('an orphan is told with its number, and goes by an order that is past it', async (t) => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock });
+  const life = await Life.start(await aFolder(t), driver, clock);
+  await life.connect([one]);
+  await life.pass(2_000);
+  await life.connect([], ['id-1']);
+  await life.pass(20_000);
+  const orphan = { id: 'id-1', name: 'shop-id-1', sequence: 12 };
+  assert.deepEqual(life.uplink.sites.at(-1)?.site.orphans, [orphan]);
+  await life.agent.remove(aRemoval({ sequence: 11 }));
+  await life.pass(20_000);
+  assert.equal(driver.fake.instances.size, 1, 'it follows none that is older');
+  await life.agent.remove(aRemoval({ sequence: 13 }));
+  life.agent.synced([]);
+  await life.pass(20_000);
+  assert.equal(driver.fake.instances.size, 0);
+  assert.deepEqual(
+    [life.uplink.latest()?.status.site.removed, life.uplink.latest()?.status.site.placement],
+    [true, 13],
+  );
+  assert.equal(life.uplink.sites.at(-1)?.site.orphans, undefined);
+  await life.stop();
+});
+
+test('the end of a removal is told though the region does not know of it any more', async (t) => {
+  const clock = new FakeClock();
+  const driver = createFakeDriver({ clock });
+  const life = await Life.start(await aFolder(t), driver, clock);
+  await life.connect([one]);
+  await life.pass(2_000);
+  driver.failNextRemoves(3);
+  await life.agent.remove(aRemoval({ sequence: 13 }));
+  await life.pass(500);
+  assert.equal(driver.fake.instances.size, 1);
+  life.agent.synced(['id-1']); // restored, it orders the removal by a lower number, or not at all
+  await life.pass(60_000);
+  assert.equal(driver.fake.instances.size, 0);
+  assert.equal(life.uplink.latest()?.status.site.removed, true);
+  await life.stop();
+});

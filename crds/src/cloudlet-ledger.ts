@@ -48,7 +48,9 @@ export const ledgerTombstone = z.object({
     .int()
     .min(1)
     .describe('Sequence of the removal; higher than that of any plan before it.'),
-  reason: z.enum(['Deleted', 'Moved', 'Abandoned']).describe('Why.'),
+  reason: z
+    .enum(['Deleted', 'Moved', 'Abandoned', 'Orphaned'])
+    .describe('Why. Orphaned: the site told of it, while it is placed elsewhere or deleted.'),
   deleteVolumes: z.boolean().optional().describe('Named volumes go too.'),
   since: dateTime.describe('When it was written.'),
   ports: z

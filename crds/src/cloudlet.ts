@@ -1,6 +1,7 @@
 /** Cloudlet: one edge site, its platform and what its agents report. */
 import { z } from 'zod';
 import { keyFingerprint, keySet } from './agent-key.ts';
+import { siteOrphan } from './site-orphan.ts';
 import {
   rules,
   conditions,
@@ -204,16 +205,13 @@ export const siteStatus = z.object({
     .meta(listSet)
     .describe('Plan features the agent knows.'),
   orphans: z
-    .array(
-      z.object({
-        id: z.string().max(64).describe('Instance id.'),
-        name: z.string().max(253).optional().describe('What it is called at the site.'),
-      }),
-    )
+    .array(siteOrphan)
     .max(100)
     .optional()
     .meta(listMap('id'))
-    .describe('Instances that run at the site though the region does not know them.'),
+    .describe(
+      'Instances that run at the site though the region does not know them there, or orders their removal by a number that the site is past. One whose AppInst runs elsewhere the region has removed; others are left to a person.',
+    ),
 });
 export type SiteStatus = z.infer<typeof siteStatus>;
 
@@ -306,9 +304,9 @@ export const cloudletReasons = {
   Connected: 'Connected',
   NeverConnected: 'NeverConnected',
   SiteUnreachable: 'SiteUnreachable',
-  VersionMismatch: 'VersionMismatch',
   HubUnavailable: 'HubUnavailable',
   DuplicateAgent: 'DuplicateAgent',
+  VersionMismatch: 'VersionMismatch',
   Serving: 'Serving',
   EngineUnreachable: 'EngineUnreachable',
   StateNotWritable: 'StateNotWritable',

@@ -5,6 +5,7 @@ export * from './flavor.ts';
 export * from './zone.ts';
 export * from './cloudlet.ts';
 export * from './cloudlet-ledger.ts';
+export * from './site-orphan.ts';
 export * from './cluster.ts';
 export * from './app.ts';
 export * from './appinst.ts';

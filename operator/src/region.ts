@@ -131,6 +131,7 @@ function createInformers(client: KubernetesClient, logger: Logger, clock: Clock)
       indexes: {
         zone: ({ spec }) => (spec.zoneRef ? [spec.zoneRef.name] : []),
         id: ({ metadata }) => [instanceIdOf({ metadata }) ?? ''],
+        orphan: ({ status }) => (status?.site?.orphans ?? []).map(({ id }) => id),
       },
     }),
     appInsts: informer<AppInst>(resourceTypes.AppInst, { indexes: { refs: refsOf } }),

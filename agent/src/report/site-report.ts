@@ -2,9 +2,10 @@
  * What the agent says of its site: a pure function of the last observation and of the agent's own state.
  * Holds no time, so that an equal report is one of the same meaning.
  */
-import { cloudletReasons } from '@cloudlet/crds';
-import type { SiteObservation, Verdict } from '@cloudlet/drivers';
+import { cloudletReasons, type SiteOrphan } from '@cloudlet/crds';
+import type { InstanceObservation, SiteObservation, Verdict } from '@cloudlet/drivers';
 import type { SiteReport } from '@cloudlet/tunnel/agent';
+import { type InstanceRecord, sequenceOf } from '../store/index.ts';
 import type { ContentVerdict } from './instance-report.ts';
 
 export interface SiteContent {
@@ -24,7 +25,22 @@ export interface SiteView {
   /** Hub's clock minus ours, in milliseconds. */
   readonly skewMs: number;
   /** What runs here though the region does not know it. */
-  readonly orphans: readonly { readonly id: string; readonly name?: string }[];
+  readonly orphans: readonly SiteOrphan[];
+}
+
+/** What runs and the region does not order, with the number by which it would have to have it removed. */
+export function orphansOf(
+  instances: Iterable<InstanceObservation>,
+  records: ReadonlyMap<string, InstanceRecord>,
+): readonly SiteOrphan[] {
+  return [...instances]
+    .filter(({ id }) => records.get(id)?.orphan ?? !records.has(id))
+    .map(({ id, name }) => {
+      const record = records.get(id);
+      const sequence = record ? { sequence: sequenceOf(record) } : {};
+      return { id, name: name.slice(0, 253), ...sequence };
+    })
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** A clock that is off by more is called wrong. */

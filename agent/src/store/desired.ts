@@ -190,9 +190,11 @@ export class DesiredStore {
     });
   }
 
-  markOrphan(id: string, orphan: boolean): Promise<void> {
+  /** What is being removed is no orphan, whatever the region knows of it: its end is still to be told. */
+  markOrphan(id: string, isUnknown: boolean): Promise<void> {
     return this.#serial.run(id, async () => {
       const record = this.#records.get(id);
+      const orphan = isUnknown && !record?.removal;
       if (!record || (record.orphan ?? false) === orphan) return;
       const { orphan: _, ...rest } = record;
       await this.#put(orphan ? { ...rest, orphan } : rest);

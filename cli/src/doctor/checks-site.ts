@@ -192,7 +192,9 @@ export function nodesCheck(cloudlet: Cloudlet): readonly Finding[] {
 export function orphansCheck(cloudlet: Cloudlet, { objects }: RegionView): readonly Finding[] {
   return (cloudlet.status?.site?.orphans ?? []).map(({ id, name = id }) => {
     const appInst = objects.AppInst?.find((one) => instanceIdOf(one) === id);
-    if (appInst) return otherCopy(cloudlet, name, appInst);
+    const place = appInst?.status?.placement?.cloudlet;
+    if (appInst && place !== undefined && place !== cloudlet.metadata.name)
+      return otherCopy({ cloudlet, name, appInst, place });
     return warning(
       'Orphaned',
       objectOf(cloudlet),
@@ -202,14 +204,20 @@ export function orphansCheck(cloudlet: Cloudlet, { objects }: RegionView): reado
   });
 }
 
+interface Copy {
+  readonly cloudlet: Cloudlet;
+  /** What it is called there. */
+  readonly name: string;
+  readonly appInst: AppInst;
+  readonly place: string;
+}
+
 /** The region has it removed by itself, when the instance is well where it is placed. */
-function otherCopy(cloudlet: Cloudlet, name: string, { metadata, status }: AppInst): Finding {
-  const key = `${metadata.namespace}/${metadata.name}`;
-  const place = status?.placement?.cloudlet ?? 'no site';
+function otherCopy({ cloudlet, name, appInst: { metadata }, place }: Copy): Finding {
   return warning(
     'RunsTwice',
     objectOf(cloudlet),
-    `${name} runs there, and AppInst ${key}, whose it is, is placed at ${place}: the region was restored from a backup.`,
-    `It is removed, without its volumes, once the AppInst is healthy at ${place}; 'kubectl describe appinst ${metadata.name} -n ${metadata.namespace}' says what is missing. Where this one is to be kept, have the AppInst's cloudletRef name ${cloudlet.metadata.name} first.`,
+    `${name} runs there, and its AppInst ${metadata.namespace}/${metadata.name} is placed at ${place}: the region was restored from a backup.`,
+    `It is removed, but for its volumes, once the AppInst is healthy at ${place}: 'kubectl describe appinst ${metadata.name} -n ${metadata.namespace}' says what is missing. Where this copy is to be kept, have spec.cloudletRef of the AppInst name ${cloudlet.metadata.name} first.`,
   );
 }

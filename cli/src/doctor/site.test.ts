@@ -100,6 +100,21 @@ test('what the agent reports of platform, clock, quorum, balancer and nodes is t
   assert.ok(findingsOf(siteResults(cloudlet)).every(({ remedy }) => remedy !== ''));
 });
 
+test('an orphan whose AppInst is placed elsewhere is told as a second copy, which the region removes', () => {
+  const orphans = [{ id: 'id-web', name: 'web-idweb', sequence: 7 }];
+  const cloudlet = aCloudlet({
+    status: { site: { ...{ uid: '', boot: '', sequence: 1 }, orphans } },
+  });
+  const placedAt = (name: string) => ({
+    objects: { AppInst: [anAppInst({ status: { placement: { cloudlet: name, sequence: 1 } } })] },
+  });
+  const reasons = (view: Parameters<typeof siteResults>[1]) =>
+    findingsOf(siteResults(cloudlet, view)).map(({ reason }) => reason);
+  assert.ok(reasons(placedAt('edge2')).includes('RunsTwice'));
+  assert.ok(!reasons(placedAt('edge2')).includes('Orphaned'));
+  assert.ok(reasons({}).includes('Orphaned'));
+});
+
 test('capacity counts against the lower of what is there and the quota', () => {
   const cloudlet = (cpuMillis: number) =>
     aCloudlet({

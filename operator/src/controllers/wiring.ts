@@ -182,8 +182,16 @@ function wireAppInst(region: Region, appInst: Controller, vanished: Vanished): v
   appInst.watches(informers.ledgers, (_, event) =>
     changedIds(event).flatMap((id) => referring(refs.id(id))),
   );
+  appInst.watches(informers.cloudlets, (cloudlet, event) =>
+    orphansOf(cloudlet)
+      .filter((id) => event.type !== 'Updated' || !orphansOf(event.old).includes(id))
+      .flatMap((id) => referring(refs.id(id))),
+  );
   informers.cloudlets.subscribe((event) => spreadCloudletChange(region, appInst, event));
 }
+
+const orphansOf = ({ status }: Cloudlet): readonly string[] =>
+  (status?.site?.orphans ?? []).map(({ id }) => id);
 
 /** Users of a Flavor, by themselves or by their App. */
 function flavorUsers(region: Region, flavor: string): readonly string[] {

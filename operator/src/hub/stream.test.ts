@@ -171,8 +171,12 @@ test('a site that is ahead of the region is sent the older order once, and told 
   stream.start();
   for (const id of orders.keys()) stream.touch(id);
   settle();
-  assert.deepEqual(link.sent, ['plan a 2 a2', 'remove b 3', 'plan c 4 c4', 'synced']);
+  assert.deepEqual(link.sent, ['plan a 2 a2', 'remove b 3', 'plan c 4 c4', 'synced b']);
   assert.deepEqual(ahead, ['a', 'b', 'c']);
+  orders.set('b', removalOf('b', 8));
+  stream.touch('b');
+  settle();
+  assert.deepEqual(link.sent.slice(-2), ['remove b 8', 'synced']);
   orders.set('a', planOf('a', 8));
   stream.touch('a');
   settle();

@@ -5,7 +5,9 @@
  * of the latest order; nothing is sent twice to a link that has it; the list of orphans is sent again when
  * it changes. A site that is ahead of the region, as after a restore, is sent the order that it is ahead of,
  * once: it follows none that is older than what it has, and answers by reporting again, which is how the
- * region learns of it. Nothing is ever removed because it is absent: see `orders.ts`.
+ * region learns of it. What it shall remove by a number that it is past is announced as an orphan besides, for it
+ * may be placed elsewhere, and then the site's report of it counts for nothing. Nothing is ever removed because it
+ * is absent: see `orders.ts`.
  */
 import type { Plan } from '@cloudlet/crds';
 import type { SiteLink } from '@cloudlet/tunnel';
@@ -112,6 +114,8 @@ export class SiteStream {
       this.#orphans.add(id);
     } else if (difference === 'ahead') {
       this.#sendOlder(id, order);
+      // A plan's catch-up is by the instance's report, which is not the site's to make where it is not placed.
+      if (order.kind === 'remove') this.#orphans.add(id);
     }
   }
 

@@ -6,6 +6,7 @@ import {
   confirmRemoval,
   emptyLedger,
   entryOf,
+  expel,
   place,
   type PlaceRequest,
   portsTakenBy,
@@ -112,6 +113,33 @@ test('a removal becomes an abandonment, and never the other way', () => {
 
 test('retiring what is not there changes nothing', () => {
   assert.equal(bury(empty, 'a'), empty);
+});
+
+const since = '2026-01-01T00:00:00Z';
+
+test('an orphan is removed by a number that its site is not past, once, and keeps its volumes', () => {
+  const ledger = expel({ ...empty, sequence: 4 }, { id: 'a', sequence: 12 }, since);
+  assert.deepEqual(ledger.tombstones, [{ id: 'a', sequence: 13, reason: 'Orphaned', since }]);
+  assert.equal(ledger.sequence, 13);
+  assert.equal(expel(ledger, { id: 'a', sequence: 12 }, since), ledger);
+});
+
+test('a removal that its site is past is raised and stays what it was', () => {
+  const buried = bury(placed(empty, 'a'), 'a');
+  const [before] = buried.tombstones ?? [];
+  const raised = expel(buried, { id: 'a', sequence: 9 }, 'later');
+  assert.deepEqual(raised.tombstones, [{ ...before, sequence: 10 }]);
+});
+
+test('what is placed at the site is no orphan of it, whatever the site says', () => {
+  const ledger = placed(empty, 'a');
+  assert.equal(expel(ledger, { id: 'a', sequence: 9 }, since), ledger);
+});
+
+test('a site that names more orphans than it could have fills no ledger', () => {
+  let ledger = empty;
+  for (let n = 0; n < 1_100; n++) ledger = expel(ledger, { id: `id-${n}` }, since);
+  assert.equal(ledger.tombstones?.length, 1_000);
 });
 
 test('a lost ledger is made again from what statuses say', () => {

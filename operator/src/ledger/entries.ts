@@ -12,6 +12,7 @@ import type {
   LedgerEntry,
   LedgerPort,
   LedgerTombstone,
+  SiteOrphan,
 } from '@cloudlet/crds';
 import { contentHash } from '@cloudlet/runtime/base';
 import type { Resources } from '../placement/quantity.ts';
@@ -243,6 +244,33 @@ function retireAgain(
   );
   const last = Math.max(ledger.sequence, sequence);
   return { ledger: withLists(ledger, { sequence: last, tombstones }), tombstone };
+}
+
+/** Where a site has so many removals before it, no orphan is added: a site may name what it likes. */
+const mostRemovals = 1000;
+
+/**
+ * Orders the removal of what a site told of as its orphan, by a number that it is not past; gives the same ledger
+ * back where the instance is placed there after all, or the order stands. Volumes stay: what they hold may be
+ * newer than all that a restored region knows.
+ */
+export function expel(
+  ledger: CloudletLedgerSpec,
+  { id, sequence: has = 0 }: SiteOrphan,
+  since: string,
+): CloudletLedgerSpec {
+  const existing = tombstoneOf(ledger, id);
+  const tombstones = ledger.tombstones ?? [];
+  if (entryOf(ledger, id) || (existing && existing.sequence > has)) return ledger;
+  if (!existing && tombstones.length >= mostRemovals) return ledger;
+  const sequence = Math.max(ledger.sequence, has) + 1;
+  const tombstone = existing
+    ? { ...existing, sequence }
+    : { id, sequence, reason: 'Orphaned' as const, since };
+  return withLists(ledger, {
+    sequence,
+    tombstones: [...tombstones.filter((other) => other.id !== id), tombstone],
+  });
 }
 
 /** Port names are the key of the list; those of former ports may repeat. */

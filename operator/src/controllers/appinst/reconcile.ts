@@ -15,6 +15,7 @@ import { allocate, type Allocation } from './allocate.ts';
 import { operatorConditions, operatorFields, type Result, statusOf } from './conditions.ts';
 import { decide, type Decision } from './desired.ts';
 import { type ObserveDependencies, type Observed, observe } from './observe.ts';
+import { expelOrphans, standsWherePlaced } from './orphans.ts';
 import { releaseFinalizer, removeInstance } from './remove.ts';
 import type { Rollout } from './rollout.ts';
 import { obstacleOf } from './stalled.ts';
@@ -68,6 +69,7 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
     const result = resultOf(observed, decision, allocation);
     const written = await report(result, signal);
     tracing?.reconciled(appInst, written, began);
+    if (allocation.holding && standsWherePlaced(written)) await expelOrphans(region, id);
     return nextLook(dependencies, observed, decision, result);
   };
 }

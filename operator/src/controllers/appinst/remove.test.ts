@@ -3,10 +3,17 @@ import { test } from 'node:test';
 import {
   annotations,
   type AppInst,
+  type Cloudlet,
   type CloudletLedger,
   type CloudletLedgerSpec,
 } from '@cloudlet/crds';
-import { ConflictError, DeadlineError, FakeClock, NotFoundError } from '@cloudlet/runtime/base';
+import {
+  ConflictError,
+  DeadlineError,
+  FakeClock,
+  NotFoundError,
+  silentLogger,
+} from '@cloudlet/runtime/base';
 import type { Cache, CacheEvent } from '@cloudlet/runtime/kubernetes';
 import { aCloudlet, anAppInst } from '../../builders.ts';
 import { createLedgerBook } from '../../ledger/book.ts';
@@ -72,13 +79,16 @@ function blindRegion(appInst: AppInst) {
     seed: () => emptyLedger('site'),
   });
   const others = new Map<string, AppInst>();
+  const tellers = new Map<string, readonly Cloudlet[]>();
   const site = aCloudlet({ status: { keys: [{ fingerprint: 'f', since: '' }] } as never });
   const region = {
     ledgers,
     clock: new FakeClock(),
+    logger: silentLogger,
     informers: {
       ledgers: { cache },
       revisions: { cache: { get: () => undefined } },
+      cloudlets: { cache: { byIndex: (_: string, one: string) => tellers.get(one) ?? [] } },
     },
     placements: new Map(),
     referrers: () => [],
@@ -93,10 +103,18 @@ function blindRegion(appInst: AppInst) {
     ...{ region, id, bring },
     spec: (name: string) => live.get(name)?.spec,
     placeAt: (name: string, sequence = 1) => write(name, { ...ledger, sequence }),
+    /** A site with nothing placed at it. */
+    leave: (name: string) => write(name, emptyLedger('site')),
     bringAll: () => void (onBring = bring),
     /** Another AppInst of the region. */
     knows: (other: AppInst) =>
       void others.set(`${other.metadata.namespace}/${other.metadata.name}`, other),
+    /** A site that tells of the instance as its orphan. */
+    tells: (name: string, sequence: number) => {
+      const orphans = [{ id, sequence }];
+      const told = { uid: '', boot: '', sequence: 1, orphans };
+      tellers.set(id, [...(tellers.get(id) ?? []), aCloudlet({ name, status: { site: told } })]);
+    },
   };
 }
 
@@ -189,4 +207,16 @@ test('what is found in time to be of another object is left alone, as what was k
   assert.equal((await removeInstance(region, copy, signal)).kind, 'Gone');
   assert.equal(spec('edge1')?.entries?.length, 1);
   assert.equal(spec('edge1')?.tombstones, undefined);
+});
+
+test('a site that tells of the instance as its orphan is to remove it, and is not waited for', async () => {
+  const { region, id, spec, leave, tells, bringAll } = blindRegion(appInst);
+  leave('edge2');
+  tells('edge2', 12);
+  bringAll();
+  assert.equal((await removeInstance(region, appInst, signal)).kind, 'Gone');
+  const { sequence, reason } = tombstoneOf(spec('edge2'), id) ?? {};
+  assert.deepEqual([sequence, reason], [13, 'Orphaned']);
+  assert.equal((await removeInstance(region, appInst, signal)).kind, 'Gone');
+  assert.equal(tombstoneOf(spec('edge2'), id)?.sequence, 13, 'once');
 });

@@ -21,6 +21,7 @@ import type { Region } from '../../region.ts';
 import { timestamp } from '../../status.ts';
 import { sightOf } from './conditions.ts';
 import { type Holding, holdingsOf, rememberPlacement } from './observe.ts';
+import { expelOrphans } from './orphans.ts';
 
 export type RemovalProgress =
   { readonly kind: 'Gone' } | { readonly kind: 'Waiting'; readonly message: string };
@@ -35,11 +36,13 @@ export async function removeInstance(
   if (id === undefined) return { kind: 'Gone' };
   const holdings = await findHoldings(region, id);
   if (isForeignId(region, appInst, id)) return { kind: 'Gone' };
+  await expelOrphans(region, id);
   const isAbandoned = annotations.abandon in (appInst.metadata.annotations ?? {});
   const isUnsent = holdings.length > 0 && (await wasNeverSent(region, appInst, signal));
   const left: Holding[] = [];
   for (const holding of holdings) {
     rememberPlacement(region, id, holding.site);
+    if (!isAwaited(holding)) continue;
     const tombstone = await bury(region, appInst, holding, isAbandoned);
     if (!tombstone || isAbandoned) continue;
     if (isUnsent || cannotHaveIt(holding) || isConfirmed(appInst, holding.site, tombstone))
@@ -104,9 +107,13 @@ async function isElsewhere(
   const all = (): Promise<unknown> => Promise.all(sites.map((site) => region.ledgers.seen(site)));
   await withDeadline('the watch of the ledgers', seenTimeoutMs, region.clock, all, signal);
   return holdingsOf(region, id).some(
-    ({ entry, tombstone }) => entry ?? (tombstone && !isAbandoned),
+    (holding) => holding.entry ?? (!isAbandoned && isAwaited(holding)),
   );
 }
+
+/** An orphan goes in its own time: whatever a site names, no deletion hangs on it. */
+const isAwaited = ({ entry, tombstone }: Holding): boolean =>
+  entry !== undefined || (tombstone !== undefined && tombstone.reason !== 'Orphaned');
 
 /** An id that a ledger has under another object, which exists and shows it, is not this one's to remove. */
 function isForeignId(region: Region, appInst: AppInst, id: string): boolean {

@@ -6,17 +6,23 @@
  * while instances are placed at it or wait to be removed from it; the site's Lease and join Secret are there
  * as long as the Cloudlet is.
  */
-import { type Cloudlet, groupVersion, labels, namespaces } from '@cloudlet/crds';
+import {
+  type Cloudlet,
+  type CloudletLedgerSpec,
+  groupVersion,
+  labels,
+  namespaces,
+} from '@cloudlet/crds';
 import { ConflictError, NotFoundError } from '@cloudlet/runtime/base';
 import type { EventRecorder, Outcome, ReconcileContext } from '@cloudlet/runtime/kubernetes';
 import type { Authority } from '@cloudlet/tunnel';
 import { joinSecretName, siteLeaseName } from '../../names.ts';
-import { confirmRemoval } from '../../ledger/entries.ts';
+import { confirmRemoval, expel, tombstoneOf } from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
 import { createPostponement } from '../../postponement.ts';
 import type { Region } from '../../region.ts';
 import { stallsInMs } from '../../stalled.ts';
-import { conditionOf, createStatusWriter, type StatusWriter } from '../../status.ts';
+import { conditionOf, createStatusWriter, type StatusWriter, timestamp } from '../../status.ts';
 import { answerRequest } from './answer.ts';
 import {
   obstacleOf,
@@ -136,15 +142,26 @@ async function provide(
     const isOwn = join?.cloudletId === instanceIdOf(cloudlet);
     if (!isOwn && !cloudlet.spec.revoked) await ensureJoin(dependencies, observed, signal);
   }
-  const removals = confirmedRemovals(lease).filter(({ id, sequence }) =>
-    observed.ledger?.tombstones?.some((one) => one.id === id && sequence >= one.sequence),
-  );
-  if (removals.length === 0) return;
+  await settleRemovals(region, observed);
+}
+
+/** Takes removals off the ledger that the site confirmed, and raises those that it cannot follow. */
+async function settleRemovals(region: Region, observed: Observed): Promise<void> {
+  const { cloudlet, lease, ledger: known, now } = observed;
+  const confirmed = confirmedRemovals(lease);
+  const orphans = cloudlet.status?.site?.orphans ?? [];
+  const settle = (ledger: CloudletLedgerSpec): CloudletLedgerSpec => {
+    const left = confirmed.reduce(
+      (next, { id, sequence }) => confirmRemoval(next, id, sequence),
+      ledger,
+    );
+    return orphans
+      .filter(({ id }) => tombstoneOf(left, id))
+      .reduce((next, orphan) => expel(next, orphan, timestamp(now)), left);
+  };
+  if (!known || settle(known) === known) return;
   const site = { name: cloudlet.metadata.name, id: instanceIdOf(cloudlet) ?? '' };
-  await region.ledgers.write(site, (ledger) => ({
-    ledger: removals.reduce((next, { id, sequence }) => confirmRemoval(next, id, sequence), ledger),
-    result: undefined,
-  }));
+  await region.ledgers.write(site, (ledger) => ({ ledger: settle(ledger), result: undefined }));
 }
 
 async function ensureLease(region: Region, cloudlet: Cloudlet, signal: AbortSignal): Promise<void> {
