@@ -10,6 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleAgent } from '@cloudlet/agent/bundle';
 import { bundleOperator } from '@cloudlet/operator/bundle';
+import { mallocTunings, nodeFlags } from '@cloudlet/operator/launch';
 import type { Metafile } from 'esbuild';
 import {
   type Architecture,
@@ -95,7 +96,7 @@ export async function nodeImage(
 
 /** Where each product's code lies in its image, and how it starts: as in the Dockerfiles. */
 const starts: Readonly<Record<Product, readonly string[]>> = {
-  operator: ['node', '--max-semi-space-size=8', '/app/cloudlet.mjs'],
+  operator: ['node', ...nodeFlags, '/app/cloudlet.mjs'],
   agent: ['node', '--max-semi-space-size=1', '/app/agent.mjs'],
 };
 
@@ -122,7 +123,7 @@ export async function productImage(
       '/app/LICENSES.txt': { content: licenseTexts(bundledPackages(bundle.metafile)) },
     },
     entrypoint: starts[product],
-    env: { NODE_ENV: 'production' },
+    env: { NODE_ENV: 'production', ...(product === 'operator' && mallocTunings) },
     user,
     ...(product === 'agent' && { owned: ['/var/lib/cloudlet-agent'] }),
     labels: {

@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { namespaces } from '@cloudlet/crds';
+import { mallocTunings, nodeFlags } from '@cloudlet/operator/launch';
 import { bundleOperator } from '@cloudlet/operator/bundle';
 import {
   type Component,
@@ -98,7 +99,8 @@ async function processOf(request: ProcessRequest): Promise<InstalledProcess> {
   const component = componentOf({
     name,
     command: process.execPath,
-    args: ['--max-semi-space-size=8', entry, ...args, ...local, ...more], // as the image does
+    args: [...nodeFlags, entry, ...args, ...local, ...more],
+    env: mallocTunings,
     logFile: join(dir, `${name}.log`),
     ready: async (signal) => {
       const response = await fetch(`${health}/readyz`, { signal });

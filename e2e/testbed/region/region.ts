@@ -8,6 +8,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { namespaces } from '@cloudlet/crds';
+import { mallocTunings, nodeFlags } from '@cloudlet/operator/launch';
 import { type Component, componentOf } from '../component.ts';
 import type { ControlPlane } from '../controlplane/embedded.ts';
 import { freePorts, repositoryRoot } from '../host.ts';
@@ -214,7 +215,7 @@ async function processOf(
     name,
     command: process.execPath,
     args: [
-      '--max-semi-space-size=8', // as its image starts it
+      ...nodeFlags,
       options.entry ?? join(repositoryRoot, 'operator', 'src', 'main.ts'),
       kind,
       ...['--kubeconfig', kubeconfig, '--health-listen', `127.0.0.1:${port}`],
@@ -222,7 +223,7 @@ async function processOf(
       ...args,
       ...(options.args?.[kind] ?? []),
     ],
-    ...(options.env && { env: options.env }),
+    env: { ...mallocTunings, ...options.env },
     logFile: join(dir, `${name}.log`),
     ready,
     readyWithinMs: 90_000,
