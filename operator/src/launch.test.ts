@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { mallocTunings, nodeFlags } from './launch.ts';
 
 test('the Dockerfile starts Node in the same way', () => {
-  const text = readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8');
-  const env = /^ENV (.*(?:\\\n.*)*)/m.exec(text)?.[1]?.split(/[\s\\]+/);
+  const file = readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8');
+  const text = file.replaceAll(/\\\n\s*/g, '');
+  const env = /^ENV (.*)$/m.exec(text)?.[1]?.split(' ');
   const settings = Object.entries(mallocTunings).map(([name, value]) => `${name}=${value}`);
   assert.deepEqual(env, ['NODE_ENV=production', ...settings]);
   const start: unknown = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(text)?.[1] ?? '[]');
