@@ -7,7 +7,8 @@ import { startAgent } from '@cloudlet/agent/testing';
 import { namespaces } from '@cloudlet/crds';
 import { ownArchitecture, writeArchive } from '../images/oci.ts';
 import { bundleOf, type Product, productImage } from '../images/product.ts';
-import { type ControlPlane, expect, repositoryRoot, until } from '../testbed/index.ts';
+import { installToReady, release } from '../kind/install.ts';
+import { type ControlPlane, expect, until } from '../testbed/index.ts';
 import type { Helm } from '../testbed/helm/helm.ts';
 import { joinOf } from '../testbed/region/site.ts';
 
@@ -21,7 +22,6 @@ export interface RegionCluster {
   readonly dir: string;
 }
 
-const release = 'region';
 const site = 'north';
 const apiVersion = 'edge.cloudlet.dev/v1alpha1';
 
@@ -33,27 +33,9 @@ export async function productArchive(product: Product, dir: string): Promise<str
 }
 
 export async function runRegionStory(cluster: RegionCluster): Promise<void> {
-  const { controlPlane, helm, host, ports, dir } = cluster;
-  const { kubectl } = controlPlane;
-  const release_ = [release, '--namespace', namespaces.system];
-  await helm(
-    [
-      ...['install', ...release_, '--create-namespace'],
-      join(repositoryRoot, 'charts/cloudlet-operator'),
-      ...['--values', join(repositoryRoot, 'e2e/kind/values.yaml')],
-      ...['--set', `hub.host=${host},hub.port=${ports.agents},enroll.port=${ports.enroll}`],
-      ...['--wait', '--timeout', '300s'],
-    ],
-    { timeoutMs: 310_000 },
-  );
-  const apply = async (kind: string, metadata: object, spec: object): Promise<void> => {
-    const object = { apiVersion, kind, metadata, spec };
-    await kubectl(['apply', '-f', '-'], { input: JSON.stringify(object) });
-  };
-  const ready = async (what: string): Promise<void> => {
-    const wait = ['wait', what, '--for=condition=Ready', '--timeout=90s'];
-    await kubectl(wait, { timeoutMs: 100_000 });
-  };
+  const { controlPlane, dir } = cluster;
+  await installToReady(cluster);
+  const { apply, ready, kubectl } = asAPersonOf(controlPlane);
   await apply('Cloudlet', { name: site }, { operator: 'campus', platform: 'Fake' });
   const agent = startAgent({
     args: [
@@ -76,9 +58,22 @@ export async function runRegionStory(cluster: RegionCluster): Promise<void> {
   } finally {
     await agent.stop();
   }
-  await helm(['uninstall', ...release_, '--wait'], { timeoutMs: 120_000 });
+  await uninstall(cluster);
+}
+
+const asAPersonOf = ({ kubectl }: ControlPlane) => ({
+  kubectl,
+  apply: (kind: string, metadata: object, spec: object): Promise<string> =>
+    kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion, kind, metadata, spec }) }),
+  ready: (what: string): Promise<string> =>
+    kubectl(['wait', what, '--for=condition=Ready', '--timeout=90s'], { timeoutMs: 100_000 }),
+});
+
+async function uninstall({ helm, controlPlane: { kubectl } }: RegionCluster): Promise<void> {
+  const place = ['--namespace', namespaces.system];
+  await helm(['uninstall', release, ...place, '--wait'], { timeoutMs: 120_000 });
   await until('the pods to be gone', 60_000, async () => {
-    const left = await kubectl(['get', 'pods', '--namespace', namespaces.system, '-o', 'name']);
+    const left = await kubectl(['get', 'pods', ...place, '-o', 'name']);
     expect(left.trim() === '', left);
   });
 }
