@@ -68,20 +68,15 @@ await runMain(usage, async (context, flags) => {
     signal.throwIfAborted();
     progress(`measuring ${bench.prefix}`);
     try {
-      const result = await bench.run({ ...bed, dir: await temporaryFolder(context, 'bench') });
-      for (const [name, value] of Object.entries(result.figures)) {
-        const key = bench.isNamedInFull ? name : `${bench.prefix}.${name}`;
-        figures[key] = value;
-        rows.push({ key, value, ...targets[key] });
-      }
-      // Each at once: who interrupts a long run keeps what it measured.
-      if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
-      for (const note of result.notes ?? []) progress(`${bench.prefix}: ${note}`);
+      rows.push(...(await measure(bench, bed, context)));
     } catch (error) {
       signal.throwIfAborted();
       failed++;
       progress(`FAILED ${bench.prefix}: ${describeError(error)}`);
     }
+    for (const { key, value } of rows) figures[key] = value;
+    // Each at once: who interrupts a long run keeps what it measured.
+    if (flags.json) await writeFile(flags.json, JSON.stringify(figures, undefined, 2) + '\n');
   }
   console.log(tableOf(rows));
   if (flags.markdown) {
@@ -91,6 +86,19 @@ await runMain(usage, async (context, flags) => {
   }
   return failed === 0 ? 0 : 1;
 });
+
+async function measure(
+  bench: Bench,
+  bed: Omit<BenchContext, 'dir'>,
+  context: CommandContext,
+): Promise<readonly Figure[]> {
+  const result = await bench.run({ ...bed, dir: await temporaryFolder(context, 'bench') });
+  for (const note of result.notes ?? []) context.progress(`${bench.prefix}: ${note}`);
+  return Object.entries(result.figures).map(([name, value]) => {
+    const key = bench.isNamedInFull ? name : `${bench.prefix}.${name}`;
+    return { key, value, ...targets[key] };
+  });
+}
 
 async function readFigures(file: string | undefined): Promise<Record<string, number>> {
   if (file === undefined) throw new TerminalError('InvalidFlags', '--keep wants --json');
