@@ -61,9 +61,46 @@ test('cut off and restarted, the agent brings up from disk what is missing', asy
   await first.stop();
   const driver = createFakeDriver({ clock }); // the machine came up empty
   const second = await Life.start(folder, driver, clock);
-  await second.pass(2000);
+  await second.pass(9_000);
+  assert.equal(driver.calls.ensure, 0, 'the region may have taken it back meanwhile');
+  await second.pass(3_000);
   assert.equal(driver.fake.instances.get('id-1')?.tasks[0]?.state, 'running');
   assert.deepEqual(driver.published, [aPlan()]);
+  await second.stop();
+});
+
+test('a member whose disk is behind brings nothing back that was removed while it was away', async (t) => {
+  const clock = new FakeClock();
+  const folder = await aFolder(t);
+  const platform = new FakePlatform({ clock });
+  const first = await Life.start(folder, createFakeDriver({ clock, platform }), clock);
+  await first.connect([aPlan()]);
+  await first.pass(2000);
+  await first.stop();
+  platform.instances.delete('id-1'); // by another member
+  const driver = createFakeDriver({ clock, platform });
+  const second = await Life.start(folder, driver, clock);
+  await second.pass(3_000);
+  await second.agent.remove(aRemoval());
+  await second.connect();
+  await second.pass(60_000);
+  assert.equal(driver.calls.ensure, 0);
+  assert.equal(platform.instances.size, 0);
+  await second.stop();
+});
+
+test('what is missing at a start is brought up as soon as the region has not taken it back', async (t) => {
+  const clock = new FakeClock();
+  const folder = await aFolder(t);
+  const first = await Life.start(folder, createFakeDriver({ clock }), clock);
+  await first.connect([aPlan()]);
+  await first.pass(2000);
+  await first.stop();
+  const driver = createFakeDriver({ clock });
+  const second = await Life.start(folder, driver, clock);
+  await second.connect();
+  await second.pass(2_000);
+  assert.equal(driver.fake.instances.get('id-1')?.tasks[0]?.state, 'running');
   await second.stop();
 });
 

@@ -246,7 +246,7 @@ export class Agent implements TunnelHandler {
   synced(orphans: readonly string[]): void {
     const { store } = this.#options;
     this.#isComplete = true;
-    this.#reconciler.trust();
+    this.#reconciler.told();
     this.#background('site record', store.site.update({ complete: true }));
     const marks = [...store.desired.records.keys()].map((id) =>
       store.desired.markOrphan(id, orphans.includes(id)),

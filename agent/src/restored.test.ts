@@ -51,7 +51,7 @@ test('an agent that ends before it carried out the other plan does so in its nex
     createFakeDriver({ clock, platform: driver.fake }),
     clock,
   );
-  await second.pass(5_000);
+  await second.pass(12_000);
   assert.equal(driver.fake.instances.get('id-1')?.replicas, 3);
   await second.stop();
 });

@@ -4,7 +4,8 @@
  *
  * Guarantees: nothing is removed but on an order to remove; nothing is done to what is as planned, so a
  * restart of the agent or the return of its link touches nothing; a suspended or orphaned instance, and one
- * whose only plan is not understood, is left as it is.
+ * whose only plan is not understood, is left as it is; a plan of a former life, which the region may have taken
+ * back meanwhile, is begun only when the region was heard or is not to be.
  */
 import type { InstanceObservation } from '@cloudlet/drivers';
 import type { InstanceRecord } from '../store/index.ts';
@@ -25,6 +26,8 @@ export interface Situation {
   readonly work: Work | undefined;
   /** The plan came in this life of the agent and nothing was begun since. */
   readonly fresh: boolean;
+  /** The region has told in this life all that it wants, or was silent for so long that the disk counts. */
+  readonly informed: boolean;
   /** Monotonic milliseconds. */
   readonly startedAt: number;
   readonly now: number;
@@ -52,12 +55,13 @@ export function decide(situation: Situation): Decision {
 }
 
 function decidePlan(
-  { record, observed, lane, work, fresh, startedAt, now }: Situation,
+  { record, observed, lane, work, fresh, informed, startedAt, now }: Situation,
   plan: NonNullable<InstanceRecord['plan']>,
 ): Decision {
   const isOurs = observed?.sequence === plan.sequence && !record.displaces;
   const isThere = isOurs && observed?.deployed.status === 'True';
   const begin: Decision = { kind: 'Begin', work: { kind: 'Ensure', plan } };
+  if (work === undefined && !fresh && !informed) return nothing;
   if (work === undefined) return isThere && !fresh && now - startedAt < resyncMs ? nothing : begin;
   if (work.kind !== 'Ensure' || work.plan !== plan) return begin;
   if (lane.kind !== 'Done') return nothing; // the lane has its own times

@@ -3,7 +3,8 @@
  *
  * Guarantees: level-triggered: a plan, an observation, the end of a call and the time each lead to one look
  * at the instance, and the look decides from what is known then (decide.ts). Nothing is done before the first
- * snapshot, by a member that does not lead, or from a store that lost something and was not told anew.
+ * snapshot, by a member that does not lead, or from a store that lost something and was not told anew; nothing
+ * is begun from a disk that may be behind while the region may still say so.
  */
 import type { Plan } from '@cloudlet/crds';
 import type { Driver, InstanceObservation, SiteObservation } from '@cloudlet/drivers';
@@ -41,6 +42,8 @@ export interface InstanceSight {
 const goneAgainMs = 1_100;
 /** A platform that is silent for longer is not this member's to speak for: engines restart faster. */
 const blindMs = 15_000;
+/** A link takes seconds; after so long without one the site is cut off and goes by its disk. */
+const aloneMs = 10_000;
 /** A member that reports as the last resort gives the others another chance after so long. */
 const lastResortMs = 300_000;
 /** Everything is looked at again after so long, whatever happened or did not. */
@@ -63,6 +66,8 @@ export class Reconciler {
   #lastResortSince = 0;
   /** Whether the store may be acted from. */
   #isTrusted: boolean;
+  /** The region has told in this life all that it wants. */
+  #isTold = false;
   /** Instances whose plan came anew and has not been begun. */
   readonly #fresh = new Set<string>();
 
@@ -128,8 +133,13 @@ export class Reconciler {
 
   /** Runs until the signal aborts, then lets calls under way end. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#observer.run(signal), this.#sweep(signal)]);
+    await Promise.all([this.#observer.run(signal), this.#sweep(signal), this.#goAlone(signal)]);
     await this.#lanes.stop();
+  }
+
+  async #goAlone(signal: AbortSignal): Promise<void> {
+    await this.#options.clock.sleep(aloneMs, signal).catch(() => undefined); // the next line sees the abort
+    if (!signal.aborted && !this.#isTold) this.lookAtAll();
   }
 
   async #sweep(signal: AbortSignal): Promise<void> {
@@ -176,6 +186,12 @@ export class Reconciler {
   /** The region spoke: from now on the store is acted from, whatever it lost. */
   trust(): void {
     this.#isTrusted = true;
+  }
+
+  /** The region told all that it wants: what it did not name is not wanted by it. */
+  told(): void {
+    this.#isTold = true;
+    this.trust();
   }
 
   /** The region asks this member to act though another one leads, or no longer. */
@@ -232,6 +248,7 @@ export class Reconciler {
       lane: this.#lanes.stateOf(id),
       work: this.#lanes.workOf(id),
       fresh: this.#fresh.has(id),
+      informed: this.#isTold || this.#monotonic - this.#startedAt >= aloneMs,
       startedAt: this.#startedAt,
       now: this.#options.clock.monotonic(),
     });
