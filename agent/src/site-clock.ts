@@ -5,9 +5,10 @@
  * that is known and differs by more than a few seconds; durations and timers are the machine's own.
  */
 import type { Clock, Timer } from '@cloudlet/runtime/base';
+import type { AgentClock } from '@cloudlet/tunnel/agent';
 import { maxSkewMs } from './report/site-report.ts';
 
-export class SiteClock implements Clock {
+export class SiteClock implements AgentClock {
   readonly #base: Clock;
   /** Added to the machine's time. */
   #offsetMs: number;
@@ -34,6 +35,11 @@ export class SiteClock implements Clock {
 
   now(): number {
     return this.#base.now() + this.#offsetMs;
+  }
+
+  /** Its own too, where the region's is another: a hub that tells the time may be the one that is wrong. */
+  times(): readonly number[] {
+    return this.isCorrected ? [this.now(), this.#base.now()] : [this.now()];
   }
 
   monotonic(): number {

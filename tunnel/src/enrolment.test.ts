@@ -234,3 +234,30 @@ test('a store keeps its key to its owner and through damage of the rest', async 
   await writeFile(join(directory, 'agent.key'), 'no key');
   await assert.rejects(store.load(), { name: 'InvalidError' });
 });
+
+for (const [what, offsetMs] of [
+  ['behind', -7_200_000],
+  ['ahead', 400 * 86_400_000],
+] as const) {
+  const wrong = { ...systemClock, now: () => Date.now() + offsetMs };
+  const doubtful = { ...wrong, times: () => [wrong.now(), Date.now()] };
+
+  test(`an agent whose time a hub set far ${what} connects, for its machine may be right`, async () => {
+    await using region = await aRegion();
+    region.backend.onEnroll = issuing(region);
+    const clock = { ...systemClock, ...doubtful };
+    await enroll(options(region, { clock }), never);
+    const agent = await region.agent({ clock });
+    await eventually('it is welcome', () => agent.handler.welcomes.length === 1);
+  });
+
+  test(`one that knows no other time than one far ${what} says which is the wrong one`, async () => {
+    await using region = await aRegion();
+    await assert.rejects(
+      enrollOnce(options(region, { clock: { ...systemClock, ...wrong } }), 'direct', never),
+      offsetMs < 0
+        ? /authority is not valid at \d{4}-/
+        : /expired|authority is not valid at \d{4}-/,
+    );
+  });
+}

@@ -154,7 +154,8 @@ async function reached(
   try {
     const address = parseAddress(joined[which]);
     const trust = { caPin: joined.caPin };
-    const socket = await dial({ address, way, proxy, trust, now: clock.now() }, signal);
+    const times = [clock.now()];
+    const socket = await dial({ address, way, proxy, trust, times }, signal);
     socket.destroy();
     return undefined;
   } catch (error) {

@@ -13,7 +13,6 @@ import {
   ForbiddenError,
   systemClock,
   withDeadline,
-  type Clock,
   type Logger,
   type Random,
   type Secret,
@@ -41,6 +40,7 @@ import {
 import type { TunnelClient, TunnelHandler } from './handler.ts';
 import { parseAddress, type ProxyOptions } from './proxy.ts';
 import { ReportOutbox } from './report-outbox.ts';
+import { type AgentClock, timesOf } from './times.ts';
 
 export interface TunnelClientOptions {
   /** host:port of the hub. */
@@ -62,7 +62,7 @@ export interface TunnelClientOptions {
   readonly features?: readonly string[];
   /** Wire versions of this build. @default wireVersions */
   readonly wireVersions?: { readonly min: number; readonly max: number };
-  readonly clock?: Clock;
+  readonly clock?: AgentClock;
   readonly logger: Logger;
   readonly random?: Random;
   readonly proxy?: ProxyOptions | undefined;
@@ -85,7 +85,7 @@ export function createTunnelClient(options: TunnelClientOptions): TunnelClient {
 
 class Client implements TunnelClient {
   readonly #options: TunnelClientOptions;
-  readonly #clock: Clock;
+  readonly #clock: AgentClock;
   readonly #random: Random;
   readonly #logger: Logger;
   readonly #boot: string;
@@ -255,7 +255,7 @@ class Client implements TunnelClient {
       (inner) =>
         dial(
           {
-            ...{ address: parseAddress(hub), way, proxy, now: this.#clock.now() },
+            ...{ address: parseAddress(hub), way, proxy, times: timesOf(this.#clock) },
             trust: { caPem: identity.caPem },
             keyPem: identity.keyPem,
             certificatePem: identity.certificatePem,

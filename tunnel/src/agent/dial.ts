@@ -4,7 +4,8 @@
  * Guarantees: a hub is known by its role in the region's own authority, not by the address that it has
  * today; the first contact believes a chain only if it ends at the pinned key; later ones only the stored
  * authority. The check is ours and not the TLS library's, because that one knows the machine's clock alone,
- * and the agent knows better when that is wrong. What the outer connection of a WebSocket shows is not
+ * and the agent knows better when that is wrong: what it knows is from a hub, whose clock may be wrong as well,
+ * so the machine's counts too, lest one such hub keeps the site from all others for good. What the outer connection of a WebSocket shows is not
  * looked at: all that passes it is inside the inner one.
  */
 import { X509Certificate } from 'node:crypto';
@@ -20,6 +21,7 @@ import {
 } from '@cloudlet/runtime/base';
 import { parseCertificates, pinOf, verifyRole } from '../identity/certificate.ts';
 import { connectTcp, type Address, type ProxyOptions } from './proxy.ts';
+import { atAnyOf } from './times.ts';
 
 export type Way = 'direct' | 'websocket';
 
@@ -33,8 +35,8 @@ export interface DialOptions {
   readonly way: Way;
   readonly proxy?: ProxyOptions | undefined;
   readonly trust: Trust;
-  /** Milliseconds since the epoch, as well as the agent knows. */
-  readonly now: number;
+  /** What the time may be, in milliseconds since the epoch: the hub is ours if it is at one of these. */
+  readonly times: readonly number[];
   readonly keyPem?: Secret | undefined;
   readonly certificatePem?: string | undefined;
 }
@@ -131,13 +133,13 @@ function handshake(options: ConnectionOptions, signal: AbortSignal): Promise<TLS
   });
 }
 
-function verifyHub(socket: TLSSocket, { trust, now }: DialOptions): void {
+function verifyHub(socket: TLSSocket, { trust, times }: DialOptions): void {
   const shown = chainOf(socket);
   const [certificate] = shown;
   if (!certificate) throw new ForbiddenError('the hub showed no certificate');
   const authorities =
     'caPem' in trust ? parseCertificates(trust.caPem) : pinned(shown, trust.caPin);
-  verifyRole(certificate, 'hub', { authorities, now });
+  atAnyOf(times, (now) => verifyRole(certificate, 'hub', { authorities, now }));
   if (socket.alpnProtocol !== 'h2')
     throw new ProtocolError('something on the way does not let HTTP/2 pass');
 }

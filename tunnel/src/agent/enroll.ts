@@ -17,7 +17,6 @@ import {
   UnreachableError,
   withDeadline,
   describeError,
-  type Clock,
   type Logger,
   type Random,
   type Secret,
@@ -27,6 +26,7 @@ import type { IdentityStore, StoredIdentity } from '../identity/store.ts';
 import { enrollReply, type EnrollReply, type EnrollRequest } from '../wire.ts';
 import { dial, type Trust, type Way } from './dial.ts';
 import { parseAddress, type ProxyOptions } from './proxy.ts';
+import { type AgentClock, atAnyOf, timesOf } from './times.ts';
 
 export interface EnrollOptions {
   /** host:port of the enrolment listener. */
@@ -38,7 +38,7 @@ export interface EnrollOptions {
   /** Pin of the authority, for the first contact. Afterwards the stored authority counts. */
   readonly caPin?: string | undefined;
   readonly store: IdentityStore;
-  readonly clock: Clock;
+  readonly clock: AgentClock;
   readonly logger: Logger;
   readonly random?: Random | undefined;
   readonly proxy?: ProxyOptions | undefined;
@@ -143,10 +143,8 @@ function checkIssued(
 ): void {
   const [certificate] = parseCertificates(reply.certificate);
   if (!certificate) throw new ProtocolError('the hub issued no certificate');
-  const identity = verifyAgent(certificate, {
-    authorities: parseCertificates(reply.ca),
-    now: clock.now(),
-  });
+  const authorities = parseCertificates(reply.ca);
+  const identity = atAnyOf(timesOf(clock), (now) => verifyAgent(certificate, { authorities, now }));
   const ours = fingerprintOf(createPublicKey(createPrivateKey(keyPem.reveal())));
   if (identity.fingerprint !== ours || identity.cloudlet !== cloudlet)
     throw new ForbiddenError('the hub issued a certificate for another key or Cloudlet');
@@ -167,7 +165,7 @@ async function dialEnrollment(
         way,
         proxy: options.proxy,
         trust,
-        now: options.clock.now(),
+        times: timesOf(options.clock),
         ...(stored.certificatePem && {
           keyPem: stored.keyPem,
           certificatePem: stored.certificatePem,

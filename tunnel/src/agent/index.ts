@@ -6,6 +6,7 @@ export * from '../wire.ts';
 export type * from './handler.ts';
 export { createTunnelClient, type TunnelClientOptions } from './client.ts';
 export { dial, type DialOptions, type Way } from './dial.ts';
+export type { AgentClock } from './times.ts';
 export { parseAddress, type ProxyOptions } from './proxy.ts';
 export { formatJoin, type Join, parseJoin } from '../identity/join.ts';
 export {

@@ -98,14 +98,16 @@ export function verifyRole(
 function verifyChain(certificate: X509Certificate, options: VerifyOptions, usage: string): void {
   const { authorities, now, allowExpired = false } = options;
   const name = shown(certificate);
-  const issuer = authorities.find(
+  const issuers = authorities.filter(
     (authority) =>
-      authority.ca &&
-      isWithin(authority, now) &&
-      certificate.checkIssued(authority) &&
-      certificate.verify(authority.publicKey),
+      authority.ca && certificate.checkIssued(authority) && certificate.verify(authority.publicKey),
   );
-  if (!issuer) throw new ForbiddenError(`certificate ${name}: not issued by this region`);
+  if (issuers.length === 0)
+    throw new ForbiddenError(`certificate ${name}: not issued by this region`);
+  if (!issuers.some((issuer) => isWithin(issuer, now)))
+    throw new ForbiddenError(
+      `certificate ${name}: its authority is not valid at ${new Date(now).toISOString()}`,
+    );
   if (certificate.ca) throw new ForbiddenError(`certificate ${name}: is an authority's`);
   if (!certificate.keyUsage?.includes(usage))
     throw new ForbiddenError(`certificate ${name}: not for this use`);
