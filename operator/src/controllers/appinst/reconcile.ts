@@ -16,7 +16,7 @@ import { operatorConditions, operatorFields, type Result, statusOf } from './con
 import { decide, type Decision } from './desired.ts';
 import { type ObserveDependencies, type Observed, observe } from './observe.ts';
 import { expelOrphans, standsWherePlaced } from './orphans.ts';
-import { releaseFinalizer, removeInstance, writeOrLetGo } from './remove.ts';
+import { releaseFinalizer, removeInstance } from './remove.ts';
 import type { Rollout } from './rollout.ts';
 import { obstacleOf } from './stalled.ts';
 import type { ChangeTracing } from './tracing.ts';
@@ -67,7 +67,7 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
     const allocation = await allocate(region, observed, decision, signal);
     // and report
     const result = resultOf(observed, decision, allocation);
-    const written = await writeOrLetGo(region, appInst, () => report(result, signal), signal);
+    const written = await report(result, signal);
     tracing?.reconciled(appInst, written, began);
     if (allocation.holding && standsWherePlaced(written)) await expelOrphans(region, id);
     return nextLook(dependencies, observed, decision, result);

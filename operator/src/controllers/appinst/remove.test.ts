@@ -20,7 +20,7 @@ import { createLedgerBook } from '../../ledger/book.ts';
 import { emptyLedger, entryOf, place, tombstoneOf } from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
 import type { Region } from '../../region.ts';
-import { removeInstance, writeOrLetGo } from './remove.ts';
+import { removeInstance } from './remove.ts';
 
 const { signal } = new AbortController();
 const sent = { rollout: { revision: 'web-1', sequence: 1, generation: 1 } };
@@ -78,7 +78,6 @@ function blindRegion(appInst: AppInst) {
     },
     seed: () => emptyLedger('site'),
   });
-  let isGone = false;
   const others = new Map<string, AppInst>();
   const tellers = new Map<string, readonly Cloudlet[]>();
   const site = aCloudlet({ status: { keys: [{ fingerprint: 'f', since: '' }] } as never });
@@ -95,11 +94,7 @@ function blindRegion(appInst: AppInst) {
     referrers: () => [],
     appInsts: { get: (key: string) => others.get(key) },
     cloudlets: { get: () => site },
-    clients: {
-      appInsts: {
-        get: async () => (isGone ? Promise.reject(new NotFoundError('appinst')) : appInst),
-      },
-    },
+    clients: { appInsts: { get: async () => appInst } },
   } as unknown as Region;
   const request = { namespace: 'shop', name: 'web', inputs: 'a', resources: {}, ports: [] };
   const range = { first: 10_000, last: 10_999 };
@@ -111,8 +106,6 @@ function blindRegion(appInst: AppInst) {
     /** A site with nothing placed at it. */
     leave: (name: string) => write(name, emptyLedger('site')),
     bringAll: () => void (onBring = bring),
-    /** The AppInst is not there any more, whatever it was held by. */
-    vanish: () => void (isGone = true),
     /** Another AppInst of the region. */
     knows: (other: AppInst) =>
       void others.set(`${other.metadata.namespace}/${other.metadata.name}`, other),
@@ -226,29 +219,4 @@ test('a site that tells of the instance as its orphan is to remove it, and is no
   assert.deepEqual([sequence, reason], [13, 'Orphaned']);
   assert.equal((await removeInstance(region, appInst, signal)).kind, 'Gone');
   assert.equal(tombstoneOf(spec('edge2'), id)?.sequence, 13, 'once');
-});
-
-const gone = (): Promise<AppInst> => Promise.reject(new NotFoundError('apply status'));
-
-test('what was deleted while it got its finalizer leaves no entry behind', async () => {
-  const id = 'uid-web';
-  const fresh = anAppInst({ metadata: { annotations: { [annotations.instanceId]: id } } });
-  const { region, spec, placeAt, bringAll, bring, vanish } = blindRegion(fresh);
-  placeAt('edge1');
-  bring();
-  bringAll();
-  vanish();
-  await assert.rejects(writeOrLetGo(region, fresh, gone, signal), NotFoundError);
-  assert.equal(spec('edge1')?.entries, undefined);
-  assert.equal(spec('edge1')?.tombstones, undefined, 'and nothing waits for the site');
-});
-
-test('what was sent to its site is not taken from it because its AppInst is not found', async () => {
-  const { region, spec, placeAt, bring, vanish } = blindRegion(appInst);
-  placeAt('edge1');
-  bring();
-  vanish();
-  await assert.rejects(writeOrLetGo(region, appInst, gone, signal), NotFoundError);
-  assert.equal(spec('edge1')?.entries?.length, 1);
-  assert.equal(spec('edge1')?.tombstones, undefined);
 });

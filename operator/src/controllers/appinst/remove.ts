@@ -55,27 +55,6 @@ export async function removeInstance(
     : { kind: 'Gone' };
 }
 
-/**
- * Writes the status of an AppInst that was just placed. One that was deleted in the moment in which it got its
- * finalizer is gone, for the API server had looked before: nothing was sent to the site, and nobody would ever
- * take its entry back.
- * @throws whatever `write` throws, NotFoundError among it.
- */
-export async function writeOrLetGo(
-  region: Region,
-  appInst: AppInst,
-  write: () => Promise<AppInst>,
-  signal: AbortSignal,
-): Promise<AppInst> {
-  try {
-    return await write();
-  } catch (error) {
-    if (error instanceof NotFoundError && !appInst.status?.rollout)
-      await removeInstance(region, appInst, signal);
-    throw error;
-  }
-}
-
 /** Takes the finalizer off; an object that is gone already is what was wanted. */
 export async function releaseFinalizer(
   region: Region,
