@@ -96,7 +96,8 @@ export async function openFaultBed(options: FaultBedOptions): Promise<FaultBed> 
   stack.defer(() => rm(journals, { recursive: true, force: true }));
   const hollow = await startHollowSites({
     ...{ region, dir, signal, progress, count: options.sites, perProcess: options.perProcess },
-    ...{ prefix: 'site', enrol: 'joined', start: false, platform: { journals }, env },
+    ...{ prefix: 'site', enrol: 'joined', start: false, env },
+    platform: { journals, logLevel: 'info' },
     spec: { zoneRef: { name: zoneName } },
   });
   stack.use(hollow);

@@ -16,6 +16,8 @@ export interface WorkerSetup {
   readonly callMs: readonly [number, number];
   readonly startMs: readonly [number, number];
   readonly nodes: number;
+  /** Least level of the agents' logs that goes to the log of the process. @default 'warn' */
+  readonly logLevel?: 'info' | 'warn';
   /** Folder for a journal of each platform, from which the next process of the site takes it over. */
   readonly journals?: string;
 }

@@ -30,6 +30,8 @@ import type { PlatformJournal } from './platform-journal.ts';
 export interface HollowSiteOptions {
   readonly setup: SiteSetup;
   readonly platform: Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes'>;
+  /** Least level that goes to the log of the process. */
+  readonly logLevel: 'info' | 'warn';
   readonly proxyUrl: string | undefined;
   readonly seed: number;
   /** What the platform did in the site's processes before this one, and does in this. */
@@ -242,12 +244,14 @@ export class HollowSite {
 
   /** The agent's log says when its tunnel is up; its warnings go to the process's log. */
   #logger(fields: LogFields, follow: Follow): Logger {
-    const { name } = this.#options.setup;
+    const { logLevel, setup } = this.#options;
+    const levels: readonly LogLevel[] = ['error', 'warn', logLevel];
     const log = (level: LogLevel, message: string, more: LogFields = {}): void => {
       if (message === 'connected' && 'way' in more) follow.linked?.(true);
       if (message === 'disconnected' && 'kind' in more) follow.linked?.(false);
-      if (level === 'error' || level === 'warn')
-        process.stderr.write(`${name}: ${message} ${shown({ ...fields, ...more })}\n`);
+      if (!levels.includes(level)) return;
+      const time = new Date().toISOString();
+      process.stderr.write(`${time} ${setup.name}: ${message} ${shown({ ...fields, ...more })}\n`);
     };
     return {
       log,

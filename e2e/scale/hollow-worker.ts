@@ -63,6 +63,7 @@ const commands: { [K in keyof WorkerCommands]: WorkerCommands[K] | AsyncOf<Worke
           setup,
           platform: worker?.setup ?? { callMs: [5, 20], startMs: [50, 200], nodes: 3 },
           journal: journalOf(setup.name),
+          logLevel: worker?.setup.logLevel ?? 'warn',
           proxyUrl: worker?.relay?.proxyUrl(setup.name),
           seed: sites.size + 1,
           tell,

@@ -50,7 +50,9 @@ export interface HollowOptions {
   /** Instead of the hub's addresses, such as those of a proxy. */
   readonly via?: { readonly hub?: string; readonly enroll?: string };
   readonly spec?: Partial<CloudletSpec>;
-  readonly platform?: Partial<Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes' | 'journals'>>;
+  readonly platform?: Partial<
+    Pick<WorkerSetup, 'callMs' | 'startMs' | 'nodes' | 'journals' | 'logLevel'>
+  >;
   /** More environment of the processes. */
   readonly env?: Readonly<Record<string, string>>;
   /** Whether agents are started, and waited for until all are connected. @default true */
