@@ -3,12 +3,17 @@
  * and the rest of its phases. The region is the bench's own. `npm run scale` runs single phases.
  */
 import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { costTable, writeReport } from '../scale/report.ts';
 import { phaseNames, runScale } from '../scale/run.ts';
+import { repositoryRoot } from '../testbed/index.ts';
 import type { Bench, BenchResult } from './contract.ts';
 import { ensurePeer, peerReadySeconds } from './controller-runtime/probes.ts';
 
 const sites = 1_000;
 const instances = 10;
+/** For its charts, as `npm run scale` has by default. */
+const folder = join(repositoryRoot, 'dist', 'scale');
 
 export const bench: Bench = {
   prefix: 'scale',
@@ -32,7 +37,10 @@ export const bench: Bench = {
           return { figures: { [peerKey]: seconds } };
         },
       },
-      async ({ phases, figures }) => {
+      async (run) => {
+        const { phases, figures } = run;
+        await writeReport(run, folder);
+        progress(`${costTable(phases)}\ncharts: ${folder}`);
         result.figures = { ...figures };
         result.failures = phases.flatMap(({ name, failure }) =>
           failure === undefined ? [] : [`${name}: ${failure}`],
