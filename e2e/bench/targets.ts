@@ -6,7 +6,13 @@ import type { Target } from './contract.ts';
 
 /** Of a machine with two cores, by the costs that `npm run scale` prints. */
 const sharedCores =
-  'Two cores are shared by etcd, API server, region, sites and bed, and all are busy: the API server takes more than half of the time, some 6 ms of a core for each of the seven calls that an instance costs.';
+  'Two cores are shared by etcd, API server, region, sites and bed, and all are busy: the API server takes more than half of the time, some 7 ms of a core for each of the seven calls that an instance costs.';
+
+/** Twenty changes a second, each of seven calls, are more than that machine's API server takes. */
+const overTaken =
+  'The bed asks for twenty changes a second whatever becomes of those before, of which each costs seven calls: together with the Leases of a thousand sites that is more than the API server takes on two shared cores, so that changes wait in a row.';
+const fullQueue =
+  'Measured with ten thousand AppInsts, until one that was applied at that moment has its place; why that takes seconds longer than the election has not been looked for yet.';
 
 export const targets: Readonly<Record<string, Target>> = {
   'statusWrites.real.ratio': {
@@ -56,8 +62,18 @@ export const targets: Readonly<Record<string, Target>> = {
   'tunnel.stalledReader.mib': { target: '<= 2', peer: '125 (yamux-js)', unit: 'MiB' },
   'exec.firstByte.p50': { unit: 'ms' },
   'exec.firstByte.p99': { target: '<= 300', peer: '10000 (Portainer)', unit: 'ms' },
-  'applyToAgent.p99': { target: '<= 250', peer: '990 (Karmada, pull)', unit: 'ms' },
-  'statusToResource.1000.p99': { target: '<= 1000', peer: '10000 (Karmada)', unit: 'ms' },
+  'applyToAgent.p99': {
+    target: '<= 250',
+    peer: '990 (Karmada, pull)',
+    unit: 'ms',
+    short: overTaken,
+  },
+  'statusToResource.1000.p99': {
+    target: '<= 1000',
+    peer: '10000 (Karmada)',
+    unit: 'ms',
+    short: overTaken,
+  },
   'ready.1000.appinsts': {
     target: '<= 20',
     peer: '255 (Flux, 1000 Kustomizations)',
@@ -79,7 +95,13 @@ export const targets: Readonly<Record<string, Target>> = {
     unit: 'MiB',
     short: `Node keeps what the flood of ten thousand new objects took; the objects themselves are \`cache.mib.per1000\`.`,
   },
-  'cache.mib.per1000': { target: '<= 2.0', peer: '15.9 (Go informer)', unit: 'MiB' },
+  'cache.mib.per1000': {
+    target: '<= 2.0',
+    peer: '15.9 (Go informer)',
+    unit: 'MiB',
+    short:
+      'It was 1.84 when strings began to be shared; what was added since has not been looked for yet.',
+  },
   'hub.rss.1000agents': {
     target: '<= 150',
     unit: 'MiB',
@@ -98,8 +120,13 @@ export const targets: Readonly<Record<string, Target>> = {
     unit: 's',
   },
   'newObject.duringFlood.p99': { target: '<= 2', unit: 's' },
-  'leader.sigterm.seconds': { target: '<= 2', peer: '15 to 120 (no release)', unit: 's' },
-  'leader.sigkill.seconds': { target: '<= 17', unit: 's' },
+  'leader.sigterm.seconds': {
+    target: '<= 2',
+    peer: '15 to 120 (no release)',
+    unit: 's',
+    short: fullQueue,
+  },
+  'leader.sigkill.seconds': { target: '<= 17', unit: 's', short: fullQueue },
   'image.operator.mib': { target: '<= 200', unit: 'MiB' },
   'image.operator.transferredMib': { unit: 'MiB' },
   'image.agent.mib': { target: '<= 120', unit: 'MiB' },
