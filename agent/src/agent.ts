@@ -246,14 +246,14 @@ export class Agent implements TunnelHandler {
   synced(orphans: readonly string[]): void {
     const { store } = this.#options;
     this.#isComplete = true;
-    this.#reconciler.told();
+    this.#reconciler.trust();
     this.#background('site record', store.site.update({ complete: true }));
     const marks = [...store.desired.records.keys()].map((id) =>
       store.desired.markOrphan(id, orphans.includes(id)),
     );
     this.#background(
       'orphans',
-      Promise.all(marks).then(() => this.#reconciler.lookAtAll()),
+      Promise.all(marks).then(() => this.#reconciler.told()),
     );
     this.#publish();
   }

@@ -188,10 +188,10 @@ export class Reconciler {
     this.#isTrusted = true;
   }
 
-  /** The region told all that it wants: what it did not name is not wanted by it. */
+  /** The region told all that it wants, and what it did not name is marked as an orphan. */
   told(): void {
     this.#isTold = true;
-    this.trust();
+    this.lookAtAll();
   }
 
   /** The region asks this member to act though another one leads, or no longer. */

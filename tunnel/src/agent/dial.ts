@@ -4,9 +4,9 @@
  * Guarantees: a hub is known by its role in the region's own authority, not by the address that it has
  * today; the first contact believes a chain only if it ends at the pinned key; later ones only the stored
  * authority. The check is ours and not the TLS library's, because that one knows the machine's clock alone,
- * and the agent knows better when that is wrong: what it knows is from a hub, whose clock may be wrong as well,
- * so the machine's counts too, lest one such hub keeps the site from all others for good. What the outer connection of a WebSocket shows is not
- * looked at: all that passes it is inside the inner one.
+ * and the agent may know better. It does from a hub, whose clock may be wrong as well: so the machine's counts
+ * too, lest one such hub keeps the site from all others. What the outer connection of a WebSocket shows is
+ * not looked at: all that passes it is inside the inner one.
  */
 import { X509Certificate } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';

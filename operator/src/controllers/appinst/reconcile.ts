@@ -48,8 +48,9 @@ export function createAppInstReconcile(dependencies: AppInstDependencies): Recon
   const report = reporter(dependencies, statuses);
 
   return async ({ key, signal }) => {
-    // 1: load
+    // Those that had the name before, and went without their finalizer's leave
     await removeVanished(region, vanished, key);
+    // 1: load
     const object = region.appInsts.get(key);
     if (!object) return done;
     const began = tracing?.now() ?? 0;
