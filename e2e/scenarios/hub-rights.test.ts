@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type AppInst, groupVersion, siteGroup, siteUser } from '@cloudlet/crds';
 import type { KubernetesClient, KubernetesObject } from '@cloudlet/runtime/kubernetes';
+import { expect, until } from '../testbed/process.ts';
 import { accountOf as account, type HubBed, openHubBed, refused, typeOf } from './hub-bed.ts';
 
 const appInstType = typeOf('AppInst');
@@ -26,6 +27,7 @@ before(async () => {
   await bed.region.kubectl([
     ...['create', 'clusterrolebinding', 'boss', '--clusterrole=cloudlet-admin', '--user=boss'],
   ]);
+  await soonAllowed({ user: 'boss', verb: 'create', resource: 'cloudlets', ...edge }, true);
 });
 
 after(() => bed[Symbol.asyncDispose]());
@@ -55,6 +57,12 @@ async function isAllowed({ user, groups, ...resourceAttributes }: Question): Pro
   )) as { status: { allowed: boolean } };
   return review.status.allowed;
 }
+
+/** The API server learns of a binding by a watch of its own, a moment after it has stored it. */
+const soonAllowed = (question: Question, wanted: boolean): Promise<void> =>
+  until('the binding to count', 30_000, async () => {
+    expect((await isAllowed(question)) === wanted, `allowed is not ${wanted} yet`);
+  });
 
 const site = { user: siteUser('site-a'), groups: [siteGroup, 'system:serviceaccounts'] };
 const edge = { group: 'edge.cloudlet.dev' };
@@ -288,6 +296,7 @@ test('a developer needs the verb use on what a reference names, and keeps what s
     '--clusterrole=use-north',
     '--user=dev',
   ]);
+  await soonAllowed({ user: 'dev', verb: 'use', resource: 'zones', name: 'north', ...edge }, true);
   await appInsts.create(zoned('north'), developer);
   await refused(appInsts.create(zoned('south'), developer), /you may not use south/);
   await refused(
@@ -295,6 +304,7 @@ test('a developer needs the verb use on what a reference names, and keeps what s
     /you may not use site-a: the verb use on cloudlets/,
   );
   await bed.region.kubectl(['delete', 'clusterrolebinding', 'use-north']);
+  await soonAllowed({ user: 'dev', verb: 'use', resource: 'zones', name: 'north', ...edge }, false);
   await appInsts.mergePatch('in-north', 'shop', { spec: { replicas: 2 } }, developer);
   await refused(
     appInsts.mergePatch('in-north', 'shop', { spec: { zoneRef: { name: 'south' } } }, developer),

@@ -167,7 +167,9 @@ test('who hands out the join of one site reads that join, and no other Secret be
   await kubectl([...bind, '--role=join-north', '--user=installer']);
   const read = (name: string) =>
     kubectl(['get', 'secret', name, '-n', 'cloudlet-system', '--as=installer', '-o', 'name']);
-  assert.match(await read('join-north'), /join-north/);
+  // The API server learns of a binding by a watch of its own, a moment after it has stored it.
+  const found = await until('the binding to count', 30_000, () => read('join-north'));
+  assert.match(found, /join-north/);
   for (const name of names.slice(1)) await assert.rejects(read(name), /forbidden/i);
   await assert.rejects(
     kubectl(['get', 'secrets', '-n', 'cloudlet-system', '--as=installer']),
