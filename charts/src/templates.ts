@@ -12,6 +12,7 @@ import {
   accessPort,
   accountOf,
   constrainedManifests,
+  finalizerManifests,
   flowControlManifests,
   type Manifest,
   namespaceManifests,
@@ -27,6 +28,8 @@ import { recordings } from './recordings.ts';
 
 const labelsMark = 'cloudlet-labels';
 const keepMark = 'cloudlet-keep';
+/** What Kubernetes serves from 1.36 on. */
+const mutatingApi = 'admissionregistration.k8s.io/v1/MutatingAdmissionPolicy';
 const crdFolder = fileURLToPath(new URL('../../crds/manifests', import.meta.url));
 
 export interface TemplateFile {
@@ -53,6 +56,7 @@ export function generatedTemplates(): readonly TemplateFile[] {
     when('.Values.roles.enabled', 'roles.yaml', peopleManifests()),
     always('wall.yaml', wallManifests()),
     always('policies.yaml', policyManifests()),
+    when(`.Capabilities.APIVersions.Has "${mutatingApi}"`, 'finalizer.yaml', finalizerManifests()),
     when('.Values.flowControl.enabled', 'flow-control.yaml', flowControlManifests()),
     when(
       '.Values.access.enabled',

@@ -79,6 +79,18 @@ for (const { chart, values, name } of cases)
     assert.deepEqual(mistakes, []);
   });
 
+test('the policy that only 1.36 knows fits it', { skip }, async (t) => {
+  if (withoutSchemas !== undefined) return t.skip(withoutSchemas);
+  const values = join(chartPath('cloudlet-operator'), 'ci', 'default-values.yaml');
+  const objects = await render('cloudlet-operator', values, ...mutating);
+  const own = objects.filter(({ kind }) => kind.startsWith('MutatingAdmissionPolicy'));
+  assert.equal(own.length, 2);
+  assert.deepEqual(
+    own.flatMap((object) => schemas.get('1.36')?.check(object)),
+    [],
+  );
+});
+
 test('the check against schemas finds what is wrong', { skip }, (t) => {
   if (withoutSchemas !== undefined) return t.skip(withoutSchemas);
   const meta = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'a' } };
@@ -146,24 +158,26 @@ function declaredIn(...patterns: string[]): Map<string, Manifested> {
 }
 
 const plain = ['crds/manifests/*.yaml', 'operator/manifests/*.yaml'];
-const constrained = [...plain, 'operator/manifests/constrained/*.yaml'];
-for (const [file, declared] of [
-  ['default-values.yaml', declaredIn(...plain)],
-  ['everything-values.yaml', declaredIn(...constrained)],
+const onTop = ['constrained', 'mutating'].map((folder) => `operator/manifests/${folder}/*.yaml`);
+/** What Helm learns of a cluster of 1.36. */
+const mutating = ['--api-versions', 'admissionregistration.k8s.io/v1/MutatingAdmissionPolicy'];
+for (const [file, declared, capabilities] of [
+  ['default-values.yaml', declaredIn(...plain), []],
+  ['everything-values.yaml', declaredIn(...plain, ...onTop), mutating],
 ] as const)
   test(
     `with ${file} the chart grants what the manifests do, no more and no less`,
     { skip },
     async () => {
       const values = join(chartPath('cloudlet-operator'), 'ci', file);
-      const objects = await render('cloudlet-operator', values);
+      const objects = await render('cloudlet-operator', values, ...capabilities);
       const rendered = new Map(objects.map((each) => [keyOf(each), each]));
       for (const [key, object] of declared) {
         const found = rendered.get(key);
         assert.ok(found, `the chart lacks ${key}`);
         assert.deepEqual(bare(found), bare(object), key);
       }
-      const rights = /^(ClusterRole|Role|ClusterRoleBinding|RoleBinding|ValidatingAdmission)/;
+      const rights = /^(ClusterRole|Role|ClusterRoleBinding|RoleBinding|(Valid|Mut)atingAdmission)/;
       assert.deepEqual(
         [...rendered.keys()].filter((key) => rights.test(key) && !declared.has(key)),
         [],

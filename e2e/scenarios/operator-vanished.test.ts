@@ -3,9 +3,12 @@
  * written. Here the store loses them, which the watch tells in the same words.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { instanceIdOf, leaseAnnotations } from '@cloudlet/operator';
+import { instanceIdOf, leaseAnnotations, resourceTypes } from '@cloudlet/operator';
 import { etcdOf } from '../faults/etcd.ts';
+import { repositoryRoot } from '../testbed/host.ts';
+import { finalizerInForce } from '../testbed/region/install.ts';
 import { type AppInst, type Bed, conditionIn, eventually, openBed } from './operator-bed.ts';
 
 let bed: Bed;
@@ -62,4 +65,18 @@ test('what is not there, and nobody saw going, is left to a person', async () =>
   await placed('later');
   assert.ok(ledger()?.entries?.some((entry) => entry.id === id));
   assert.ok(!ledger()?.tombstones?.some((one) => one.id === id));
+});
+
+test('what goes again before anybody saw it keeps its finalizer until somebody did', async () => {
+  const appInsts = bed.client.resource<AppInst>(resourceTypes.AppInst);
+  await bed.stopOperator();
+  const mutating = join(repositoryRoot, 'operator/manifests/mutating');
+  await bed.region.kubectl(['apply', '--server-side', '-f', mutating]);
+  await finalizerInForce(bed.region);
+  await bed.create('AppInst', 'shop/brief', spec);
+  await appInsts.delete('brief', 'shop');
+  const left = await appInsts.get('brief', 'shop');
+  assert.ok(left.metadata.deletionTimestamp);
+  await bed.startOperator();
+  await eventually('it is gone', () => bed.appInsts.cache.get('shop/brief') === undefined);
 });

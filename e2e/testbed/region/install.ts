@@ -1,11 +1,11 @@
 /** What has to be in the API server before the region's processes start: kinds, namespaces, rights, policies. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { apiGroup, kinds } from '@cloudlet/crds';
+import { apiGroup, apiVersion, finalizers, kinds } from '@cloudlet/crds';
 import { parseAllDocuments } from 'yaml';
 import type { ControlPlane } from '../controlplane/embedded.ts';
 import { repositoryRoot } from '../host.ts';
-import { until } from '../process.ts';
+import { expect, until } from '../process.ts';
 
 const manifests = join(repositoryRoot, 'operator', 'manifests');
 /** Applied where access runs as pods; here it is a process beside the API server. */
@@ -19,8 +19,34 @@ export async function installRegion({ kubectl }: ControlPlane): Promise<void> {
   const files = readdirSync(manifests)
     .filter((name) => name.endsWith('.yaml') && name !== podsOnly)
     .sort();
+  if (await servesMutating({ kubectl })) files.push('mutating');
   await kubectl([...apply, ...files.flatMap((name) => ['-f', join(manifests, name)])]);
   await kindsServed({ kubectl });
+}
+
+const instance = {
+  apiVersion: `${apiGroup}/${apiVersion}`,
+  kind: 'AppInst',
+  metadata: { generateName: 'try-', namespace: 'default' },
+  spec: { appRef: { name: 'none' }, cloudletRef: { name: 'none' } },
+};
+
+/**
+ * Resolves when AppInsts get their finalizer as they are made, where the API server does that: it refuses them
+ * for up to 5 s after the kind came, since it looks that often for the schema that a mutating policy needs.
+ */
+export async function finalizerInForce({ kubectl }: Pick<ControlPlane, 'kubectl'>): Promise<void> {
+  if (!(await servesMutating({ kubectl }))) return;
+  const dryRun = ['create', '--dry-run=server', '-o', 'json', '-f', '-'];
+  await until('AppInsts to be made with their finalizer', 60_000, async (signal) => {
+    const made = await kubectl(dryRun, { input: JSON.stringify(instance), signal });
+    expect(made.includes(finalizers.appinst), 'it was made without');
+  });
+}
+
+async function servesMutating({ kubectl }: Pick<ControlPlane, 'kubectl'>): Promise<boolean> {
+  const served = await kubectl(['get', '--raw', '/apis/admissionregistration.k8s.io/v1']);
+  return served.includes('"MutatingAdmissionPolicy"');
 }
 
 /** Resolves when every kind is served. (`kubectl wait` fails on a CRD that has no conditions yet.) */

@@ -15,7 +15,13 @@ import { freePorts, repositoryRoot } from '../host.ts';
 import { expect, until } from '../process.ts';
 import { noProgress, type Progress } from '../progress.ts';
 import { type Balancer, startBalancer } from './balancer.ts';
-import { accountKubeconfig, installAccess, installRegion, removeAccess } from './install.ts';
+import {
+  accountKubeconfig,
+  finalizerInForce,
+  installAccess,
+  installRegion,
+  removeAccess,
+} from './install.ts';
 
 export type RegionPart = 'operator' | 'hub' | 'access';
 
@@ -80,12 +86,14 @@ export async function startRegion(options: RegionOptions): Promise<Region> {
       operators: bed.startAll('operator', async () => ({ args: operatorArgs })),
       hubs: startHubs(bed, host, [hub, enroll]),
       accesses: options.access === false ? Promise.resolve([]) : startAccess(bed),
+      finalizer: finalizerInForce(controlPlane),
     };
     // A failure is told when all have ended, so that nothing is started behind the stop.
     await Promise.allSettled(Object.values(starting));
     const operators = await starting.operators;
     const hubs = await starting.hubs;
     const accesses = await starting.accesses;
+    await starting.finalizer;
     const [operator] = operators;
     expect(operator, 'a region without an operator is none');
     const count = (what: string, { length }: readonly unknown[]): string => `${length} ${what}`;

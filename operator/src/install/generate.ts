@@ -3,13 +3,15 @@
  * nothing and fails, naming what is stale.
  *
  * `kubectl apply -f operator/manifests` installs for pods; where the access server is a process beside the
- * API server, `operator/manifests/processes` goes on top.
+ * API server, `operator/manifests/processes` goes on top. `mutating` and `constrained` go on top where the API
+ * server is of Kubernetes 1.36 or later.
  */
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { staleOf, writeGenerated } from '@cloudlet/crds/generate';
 import { accessManifests } from './api-service.ts';
 import { auditPolicy } from './audit.ts';
+import { finalizerManifests } from './finalizer.ts';
 import { flowControlManifests } from './flow-control.ts';
 import type { Manifest } from './manifest.ts';
 import { policyManifests } from './policies.ts';
@@ -32,6 +34,7 @@ export function manifestFiles(): ReadonlyMap<string, readonly Manifest[]> {
     [`${directory}/30-flow-control.yaml`, flowControlManifests()],
     [`${directory}/40-access.yaml`, accessManifests({ kind: 'pods', targetPort: accessPort })],
     [`${directory}/audit/policy.yaml`, [auditPolicy()]],
+    [`${directory}/mutating/22-finalizer.yaml`, finalizerManifests()],
     [`${directory}/constrained/10-impersonation.yaml`, constrainedManifests()],
     [
       `${directory}/processes/40-access.yaml`,

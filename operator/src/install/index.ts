@@ -3,6 +3,7 @@ export { accessApiService, accountOf, processes, type ProcessName } from './acce
 export { auditPolicy } from './audit.ts';
 export { accessPort, textOf } from './generate.ts';
 export { accessManifests } from './api-service.ts';
+export { finalizerManifests } from './finalizer.ts';
 export { flowControlManifests } from './flow-control.ts';
 export { type Manifest, manifest } from './manifest.ts';
 export { policyManifests } from './policies.ts';
