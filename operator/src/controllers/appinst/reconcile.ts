@@ -35,6 +35,11 @@ type Reconcile = (context: ReconcileContext) => Promise<Outcome>;
 const done: Outcome = { kind: 'done' };
 /** A Secret that an App waits for is looked for again after so long. */
 const missingSecretMs = 10_000;
+/**
+ * What a site removed goes off its ledger by another controller. A watch that fell behind can bring that
+ * ledger as it was before the order and as it is after it, which looks as if nothing had happened.
+ */
+const removalLookMs = 30_000;
 
 export function createAppInstReconcile(dependencies: AppInstDependencies): Reconcile {
   const { region, tracing, vanished } = dependencies;
@@ -178,7 +183,8 @@ async function remove(
   }
   const removal = { reason: appInstReasons.Removing, message: progress.message };
   await report(removalResult(appInst, region.clock.now(), removal), signal);
-  return done;
+  if (!progress.isUnderway) return done; // the site's return leads back here
+  return { kind: 'requeue', afterMs: removalLookMs, reason: 'a site is removing it' };
 }
 
 /** What it had stays on record while it goes: the copies of the ledger, and what the site was told. */

@@ -132,7 +132,10 @@ const appInst = anAppInst({ spec: { zoneRef: { name: 'z' } }, status: sent });
 test('an entry that the watch has not brought yet is found before the finalizer goes', async () => {
   const { region, id, spec, placeAt } = blindRegion(appInst);
   placeAt('edge1');
-  assert.equal((await removeInstance(region, appInst, signal)).kind, 'Waiting');
+  const progress = await removeInstance(region, appInst, signal);
+  assert.equal(progress.kind, 'Waiting');
+  // Of a site that is away its return tells; with one that is there it is looked at again.
+  assert.equal(progress.kind === 'Waiting' && progress.isUnderway, false);
   assert.equal(spec('edge1')?.entries, undefined);
   assert.equal(tombstoneOf(spec('edge1'), id)?.reason, 'Deleted');
 });

@@ -24,7 +24,13 @@ import { type Holding, holdingsOf, rememberPlacement } from './observe.ts';
 import { expelOrphans } from './orphans.ts';
 
 export type RemovalProgress =
-  { readonly kind: 'Gone' } | { readonly kind: 'Waiting'; readonly message: string };
+  | { readonly kind: 'Gone' }
+  | {
+      readonly kind: 'Waiting';
+      readonly message: string;
+      /** Whether every site that is waited for is connected, so that it should not take long. */
+      readonly isUnderway: boolean;
+    };
 
 /** Does what is left to do; `Gone` means that the finalizer may go. */
 export async function removeInstance(
@@ -49,9 +55,9 @@ export async function removeInstance(
       if (await forget(region, holding, id, tombstone, isUnsent || cannotHaveIt(holding))) continue;
     left.push(holding);
   }
-  if (left.length > 0) return { kind: 'Waiting', message: waitingMessage(left) };
+  if (left.length > 0) return waitingFor(left);
   return (await isElsewhere(region, id, isAbandoned, signal))
-    ? { kind: 'Waiting', message: 'Another site may have it.' }
+    ? { kind: 'Waiting', message: 'Another site may have it.', isUnderway: true }
     : { kind: 'Gone' };
 }
 
@@ -225,8 +231,12 @@ function forget(
   });
 }
 
-function waitingMessage(left: readonly Holding[]): string {
+function waitingFor(left: readonly Holding[]): RemovalProgress {
   const unseen = left.filter(({ cloudlet }) => sightOf(cloudlet) !== 'Connected').length;
+  return { kind: 'Waiting', message: waitingMessage(unseen), isUnderway: unseen === 0 };
+}
+
+function waitingMessage(unseen: number): string {
   if (unseen === 0) return 'The site is removing it.';
   return `${unseen === 1 ? 'A site that has it is' : `${unseen} sites that have it are`} not connected: it is removed when the site is back; annotate it with ${annotations.abandon} if the site is gone for good.`;
 }
