@@ -42,7 +42,10 @@ async function expire(injection: Injection): Promise<Heal> {
   return () => bed.hollow.start([name]);
 }
 
-/** A second agent with a copy of the key and the state works beside the first, on the same platform. */
+/**
+ * A second agent with a copy of the key and of all that the site had works beside the first, on a machine of its
+ * own: as a virtual machine does that was cloned.
+ */
 async function copy(injection: Injection): Promise<Heal> {
   const { bed, target, signal } = injection;
   const name = siteOf(target);

@@ -25,7 +25,7 @@ import {
   type WorkerEvent,
   type WorkerSetup,
 } from './hollow-messages.ts';
-import type { PlatformJournal } from './platform-journal.ts';
+import { type PlatformJournal, withoutTimers } from './platform-journal.ts';
 
 export interface HollowSiteOptions {
   readonly setup: SiteSetup;
@@ -55,6 +55,7 @@ interface Follow {
 
 const overText = 'the agent is stopped';
 const startAgainMs = 1_000;
+const copyTries = 20;
 
 export class HollowSite {
   readonly #options: HollowSiteOptions;
@@ -122,7 +123,7 @@ export class HollowSite {
     this.#isConnected = false;
   }
 
-  /** A second agent on the same platform that has what the first has, as after a copy of its disk. */
+  /** A second agent on a platform of its own that has what the first has, as a cloned machine. */
   async twin(on: boolean): Promise<void> {
     const folder = `${this.#options.setup.folder}-twin`;
     const life = this.#twin;
@@ -131,11 +132,14 @@ export class HollowSite {
     await life?.ended;
     await rm(folder, { recursive: true, force: true });
     if (!on) return;
-    await cp(this.#options.setup.folder, folder, { recursive: true });
-    this.#twin = this.#launch(folder, {});
+    await copyOfLive(this.#options.setup.folder, folder);
+    const { platform, seed } = this.#options;
+    const before = [...this.#platform.instances.values()].map(withoutTimers);
+    const own = new FakePlatform({ ...platform, clock: systemClock, seed, before });
+    this.#twin = this.#launch(folder, {}, own);
   }
 
-  #launch(folder: string, follow: Follow): Life {
+  #launch(folder: string, follow: Follow, platform = this.#platform): Life {
     const { setup, proxyUrl } = this.#options;
     const argv = [
       ...['--state-dir', folder, '--join-file', setup.joinFile, '--driver', 'fake'],
@@ -145,9 +149,9 @@ export class HollowSite {
     const ended = runAgent({
       flags: parseFlags(agentFlags, argv).flags,
       proxy: proxyUrl === undefined ? undefined : { url: proxyUrl },
-      logger: this.#logger({}, follow),
+      logger: this.#logger(platform === this.#platform ? {} : { cloned: true }, follow),
       signal: stop.signal,
-      load: async () => this.#makeDriver(follow),
+      load: async () => this.#makeDriver(follow, platform),
     }).then(
       () => undefined,
       (error: unknown) => {
@@ -208,10 +212,10 @@ export class HollowSite {
     return { started, changes, instances: instances.size, calls: this.#calls };
   }
 
-  /** The fake driver on the site's platform; calls are counted, and a plan's first arrival is told. */
-  #makeDriver(follow: Follow): Driver {
+  /** The fake driver on a platform; calls are counted, and a plan's first arrival is told. */
+  #makeDriver(follow: Follow, platform: FakePlatform): Driver {
     const driver = createFakeDriver({
-      platform: this.#platform,
+      platform,
       clock: systemClock,
       leads: this.#leads,
     });
@@ -275,3 +279,16 @@ const shown = (fields: LogFields): string =>
   JSON.stringify(fields, (_, value: unknown) =>
     value instanceof Error ? describeError(value) : value,
   );
+
+/** What comes and goes while it is copied (files are written beside their place) begins the copy anew. */
+async function copyOfLive(from: string, to: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await cp(from, to, { recursive: true });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === copyTries) throw error;
+      await rm(to, { recursive: true, force: true });
+    }
+  }
+}

@@ -48,7 +48,8 @@ export function openPlatformJournal(file: string): PlatformJournal {
   };
 }
 
-const withoutTimers = (instance: FakeInstance): FakeInstance => ({
+/** As it can be told to others. */
+export const withoutTimers = (instance: FakeInstance): FakeInstance => ({
   ...instance,
   tasks: instance.tasks.map(({ timer: _, ...task }) => task),
 });
