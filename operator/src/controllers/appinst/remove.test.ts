@@ -6,6 +6,7 @@ import {
   type Cloudlet,
   type CloudletLedger,
   type CloudletLedgerSpec,
+  type CloudletStatus,
 } from '@cloudlet/crds';
 import {
   ConflictError,
@@ -15,7 +16,7 @@ import {
   silentLogger,
 } from '@cloudlet/runtime/base';
 import type { Cache, CacheEvent } from '@cloudlet/runtime/kubernetes';
-import { aCloudlet, anAppInst } from '../../builders.ts';
+import { aCloudlet, aCondition, anAppInst } from '../../builders.ts';
 import { createLedgerBook } from '../../ledger/book.ts';
 import { emptyLedger, entryOf, place, tombstoneOf } from '../../ledger/entries.ts';
 import { instanceIdOf } from '../../plan/render.ts';
@@ -26,7 +27,7 @@ const { signal } = new AbortController();
 const sent = { rollout: { revision: 'web-1', sequence: 1, generation: 1 } };
 
 /** A region of ledgers with versions, whose watch brings nothing until it is told to. */
-function blindRegion(appInst: AppInst) {
+function blindRegion(appInst: AppInst, status: Partial<CloudletStatus> = {}) {
   const id = instanceIdOf(appInst) ?? '';
   const [live, cached] = [new Map<string, CloudletLedger>(), new Map<string, CloudletLedger>()];
   let version = 0;
@@ -80,7 +81,9 @@ function blindRegion(appInst: AppInst) {
   });
   const others = new Map<string, AppInst>();
   const tellers = new Map<string, readonly Cloudlet[]>();
-  const site = aCloudlet({ status: { keys: [{ fingerprint: 'f', since: '' }] } as never });
+  const site = aCloudlet({
+    status: { keys: [{ fingerprint: 'f', since: '' }], ...status } as never,
+  });
   const region = {
     ledgers,
     clock: new FakeClock(),
@@ -134,8 +137,7 @@ test('an entry that the watch has not brought yet is found before the finalizer 
   placeAt('edge1');
   const progress = await removeInstance(region, appInst, signal);
   assert.equal(progress.kind, 'Waiting');
-  // Of a site that is away its return tells; with one that is there it is looked at again.
-  assert.equal(progress.kind === 'Waiting' && progress.isUnderway, false);
+  assert.equal(progress.kind === 'Waiting' && progress.isUnderway, true);
   assert.equal(spec('edge1')?.entries, undefined);
   assert.equal(tombstoneOf(spec('edge1'), id)?.reason, 'Deleted');
 });
@@ -154,6 +156,14 @@ test('an order to remove that a restored region gave by too low a number is give
   await removeInstance(region, reported, signal);
   assert.equal(tombstoneOf(spec('edge1'), id)?.sequence, 13, 'once');
   assert.equal((await removeInstance(region, removedBy(appInst, 13), signal)).kind, 'Gone');
+});
+
+test('only a site that is connected is looked at again: of another one its return tells', async () => {
+  const away = aCondition('Connected', 'False', 'SiteUnreachable');
+  const { region, placeAt } = blindRegion(appInst, { conditions: [away] });
+  placeAt('edge1');
+  const progress = await removeInstance(region, appInst, signal);
+  assert.equal(progress.kind === 'Waiting' && progress.isUnderway, false);
 });
 
 test('an instance that no ledger has is gone at once', async () => {
