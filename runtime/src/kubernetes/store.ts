@@ -12,13 +12,16 @@ export type IndexFunctions<T> = Readonly<Record<string, (object: T) => readonly 
 
 interface Entry<T> {
   readonly object: T;
-  /** Index name and value, as they were when the object came in. */
-  readonly indexed: readonly (readonly [index: string, value: string])[];
+  /** Index name and value in turn, as they were when the object came in: one array is the smallest there is. */
+  readonly indexed: readonly string[];
 }
+
+/** What an index has under a value. Most values are of one object, and a map for it would be a tenth of its size. */
+type Bucket<T> = T | Map<ObjectKey, T>;
 
 export class Store<T extends KubernetesObject> implements Cache<T> {
   readonly #entries = new Map<ObjectKey, Entry<T>>();
-  readonly #indexes = new Map<string, Map<string, Map<ObjectKey, T>>>();
+  readonly #indexes = new Map<string, Map<string, Bucket<T>>>();
   readonly #functions: IndexFunctions<T>;
   readonly #onIndexError: (index: string, error: unknown) => void;
   #snapshot: readonly T[] | undefined;
@@ -49,7 +52,9 @@ export class Store<T extends KubernetesObject> implements Cache<T> {
   byIndex(index: string, value: string): readonly T[] {
     const values = this.#indexes.get(index);
     if (!values) throw new TypeError(`there is no index '${index}'`);
-    return [...(values.get(value)?.values() ?? [])];
+    const bucket = values.get(value);
+    if (bucket === undefined) return [];
+    return bucket instanceof Map ? [...bucket.values()] : [bucket];
   }
 
   put(object: T, initial = false): readonly CacheEvent<T>[] {
@@ -86,25 +91,19 @@ export class Store<T extends KubernetesObject> implements Cache<T> {
   #set(key: ObjectKey, object: T): void {
     const old = this.#entries.get(key);
     if (old) this.#unset(key, old);
-    const indexed = Object.keys(this.#functions).flatMap((index) =>
-      this.#valuesOf(index, object).map((value) => [index, value] as const),
-    );
-    for (const [index, value] of indexed) {
-      const values = this.#indexes.get(index);
-      const objects = values?.get(value) ?? new Map<ObjectKey, T>();
-      values?.set(value, objects.set(key, object));
-    }
+    const indexed: string[] = [];
+    for (const [index, values] of this.#indexes)
+      for (const value of this.#valuesOf(index, object)) {
+        indexed.push(index, value);
+        addTo(values, value, key, object);
+      }
     this.#entries.set(key, { object, indexed });
     this.#snapshot = undefined;
   }
 
   #unset(key: ObjectKey, entry: Entry<T>): void {
-    for (const [index, value] of entry.indexed) {
-      const values = this.#indexes.get(index);
-      const objects = values?.get(value);
-      objects?.delete(key);
-      if (objects?.size === 0) values?.delete(value);
-    }
+    for (let at = 0; at < entry.indexed.length; at += 2)
+      takeFrom(this.#indexes.get(entry.indexed[at] ?? ''), entry.indexed[at + 1] ?? '', key);
     this.#entries.delete(key);
     this.#snapshot = undefined;
   }
@@ -117,6 +116,35 @@ export class Store<T extends KubernetesObject> implements Cache<T> {
       return [];
     }
   }
+}
+
+function addTo<T extends KubernetesObject>(
+  values: Map<string, Bucket<T>>,
+  value: string,
+  key: ObjectKey,
+  object: T,
+): void {
+  const bucket = values.get(value);
+  if (bucket instanceof Map) bucket.set(key, object);
+  else if (bucket === undefined || keyOf(bucket) === key) values.set(value, object);
+  else
+    values.set(
+      value,
+      new Map([
+        [keyOf(bucket), bucket],
+        [key, object],
+      ]),
+    );
+}
+
+function takeFrom<T>(
+  values: Map<string, Bucket<T>> | undefined,
+  value: string,
+  key: ObjectKey,
+): void {
+  const bucket = values?.get(value);
+  if (bucket instanceof Map) bucket.delete(key);
+  if (!(bucket instanceof Map) || bucket.size === 0) values?.delete(value);
 }
 
 function isSameVersion(a: KubernetesObject, b: KubernetesObject): boolean {
