@@ -120,21 +120,23 @@ export class Asking {
   async #delete(name: string): Promise<void> {
     const objects = this.#bed.client.resource<AppInst>(resourceTypes.AppInst);
     const options = { timeoutMs: callMs, signal: this.#signal };
-    const { uid } = await objects.get(name, namespace, options).then(
-      ({ metadata }) => metadata,
-      (error: unknown) => {
-        if (error instanceof NotFoundError) return { uid: undefined };
-        throw error;
-      },
-    );
-    if (uid === undefined) return;
+    const isThere = (): Promise<boolean> =>
+      objects.get(name, namespace, options).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof NotFoundError) return false;
+          throw error;
+        },
+      );
+    if (!(await isThere())) return;
     await objects.delete(name, namespace, options);
     await until(
       `${name} to be gone`,
       goneMs,
       async () => {
         const now = this.#bed.appInsts.cache.get(`${namespace}/${name}`);
-        expect(!now, 'it is there');
+        // The watch may not even have told that it came.
+        expect(!now && !(await isThere()), 'it is there');
       },
       { signal: this.#signal, intervalMs: 200 },
     );

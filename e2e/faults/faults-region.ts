@@ -59,6 +59,7 @@ async function mistime(injection: Injection): Promise<Heal> {
   // It may end meanwhile, as a leader does whose Lease runs out; the next one's clock is right.
   const set = (offsetMs: number): Promise<void> =>
     again(injection, async () => {
+      if (!bed.parts.get(target)?.running) return;
       const socket = connect({ path: bed.clockOf(target), signal: AbortSignal.timeout(5_000) });
       socket.end(String(offsetMs));
       await text(socket);

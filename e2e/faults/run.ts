@@ -48,6 +48,7 @@ export interface FaultRunResult {
 export const allFaults: readonly Fault[] = [...regionFaults, ...siteFaults, ...identityFaults];
 
 const settleMs = 300_000;
+const tellMs = 30_000;
 const appCount = 4;
 
 /** @throws FaultsFound with seed, fault and journal when something was lost, doubled or restarted. */
@@ -203,6 +204,11 @@ export async function settle(run: Run): Promise<number> {
     expect(problems.length === 0, problems[0]?.text ?? '');
   };
   const { signal } = options;
+  // What takes long is told while it does: when it came right in the end nobody could say any more.
+  const told = setInterval(() => {
+    const [first] = problems;
+    if (first) options.progress(`not agreed yet: ${problems.length}, such as ${first.text}`);
+  }, tellMs);
   try {
     await quietWithin(asking, signal);
     await until('all to agree', settleMs, look, { signal, intervalMs: 500 });
@@ -211,6 +217,8 @@ export async function settle(run: Run): Promise<number> {
     await Promise.resolve()
       .then(look)
       .catch(() => undefined); // it sets the problems
+  } finally {
+    clearInterval(told);
   }
   const violations = history.judge();
   if (problems.length === 0 && violations.length === 0) return machineMs() - start;
