@@ -129,7 +129,12 @@ suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
     const issuer = await leader.docker(['secret', 'inspect', '--format', format, secret]);
     assert.ok(parts.includes(issuer.trim()), 'the key in use is of an authority that is there');
     const driver = await leaders();
-    for (const { name } of bed.phones) assert.equal(await saysFrom(driver, name), `${name}: in`);
+    // A task runs for the swarm before its program listens, which may take longer here than exec waits for it.
+    for (const { name } of bed.phones)
+      await until(`exec to reach ${name}`, 60_000, async () => {
+        const said = await saysFrom(driver, name);
+        expect(said === `${name}: in`, said);
+      });
   });
 
   test('a service that was removed by hand returns', async () => {
