@@ -18,6 +18,7 @@ import {
   createClient,
   createEventRecorder,
   createLeaderElection,
+  CurrentCaches,
   fencedClient,
   runManager,
   startHealthServer,
@@ -144,6 +145,7 @@ export async function runOperator(argv: readonly string[], signal: AbortSignal):
     workers: flags.workers,
     clock,
     metrics: registry,
+    caches: new CurrentCaches({ clock, logger, informers: region.allInformers }),
     tracing: telemetry && new ChangeTracing(telemetry, clock),
   });
   const health = await startHealthServer({

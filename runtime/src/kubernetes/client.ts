@@ -93,6 +93,7 @@ class Client implements KubernetesClient {
         headers: headersOf(options.impersonate),
         idleMs: options.idleMs,
         signal: options.signal,
+        onOpen: options.onOpen,
       },
       (response) => refusal(what, response),
     );

@@ -19,6 +19,7 @@ test('what one change leads to by the dozen does not keep another change waiting
     run: async () => undefined,
     synced: async () => undefined,
     hasSynced: true,
+    isCurrent: true,
     lastProgress: 0,
   };
   const seen: string[] = [];

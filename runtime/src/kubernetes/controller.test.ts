@@ -69,6 +69,7 @@ function aSource() {
     run: async () => undefined,
     synced: async () => undefined,
     hasSynced: true,
+    isCurrent: true,
     lastProgress: 0,
   };
   const put = (name: string, initial = false, labels: Record<string, string> = {}): void => {

@@ -20,6 +20,7 @@ import {
   policyOf,
   systemClock,
 } from '../base/index.ts';
+import type { CurrentCaches } from './current.ts';
 import {
   type ControllerMetrics,
   type ReconcileResult,
@@ -43,6 +44,8 @@ export interface ControllerDependencies {
   readonly metrics?: Registry;
   /** After the run's signal aborts, reconciles under way have so long before theirs does. @default 25_000 */
   readonly graceMs?: number;
+  /** While these do not follow the server nothing is reconciled. */
+  readonly caches?: Pick<CurrentCaches, 'wait'> | undefined;
 }
 
 const defaultResyncMs = 10 * 60 * 60_000;
@@ -69,6 +72,7 @@ class QueueController implements Controller {
   readonly #queue: WorkQueue;
   readonly #metrics: ControllerMetrics | undefined;
   readonly #graceMs: number;
+  readonly #caches: Pick<CurrentCaches, 'wait'> | undefined;
   /** One a watch: the keys of all that it holds now. */
   readonly #sources: (() => Iterable<ObjectKey>)[] = [];
   /** One a reconcile under way. (`AbortSignal.any` on a signal that lives long costs more with each use.) */
@@ -76,11 +80,12 @@ class QueueController implements Controller {
   #runs = 0;
 
   constructor(options: ControllerOptions, dependencies: ControllerDependencies) {
-    const { clock = systemClock, metrics, graceMs = 25_000 } = dependencies;
+    const { clock = systemClock, metrics, graceMs = 25_000, caches } = dependencies;
     this.name = options.name;
     this.#options = options;
     this.#clock = clock;
     this.#graceMs = graceMs;
+    this.#caches = caches;
     this.#logger = options.logger.with({ controller: options.name });
     const counting = metrics && queueMetrics(metrics, options.name);
     this.#queue = new WorkQueue({ clock, metrics: counting });
@@ -116,7 +121,7 @@ class QueueController implements Controller {
 
   async run(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return this.#queue.shutDown();
-    const workers = Array.from({ length: this.#options.workers ?? 1 }, () => this.#work());
+    const workers = Array.from({ length: this.#options.workers ?? 1 }, () => this.#work(signal));
     const resync = this.#resync(signal);
     const onAbort = (): void => {
       this.#queue.shutDown();
@@ -131,14 +136,15 @@ class QueueController implements Controller {
     grace?.cancel();
   }
 
-  async #work(): Promise<void> {
+  async #work(signal: AbortSignal): Promise<void> {
     for (let inARow = 1; ; inARow = this.#queue.ready === 0 ? 1 : inARow + 1) {
       const taken = await this.#queue.take();
       if (!taken) return;
       // A flood of reconciles that wait for nothing would keep timers, watches and the Lease from their turn.
       if (inARow % mostInARow === 0) await setImmediate();
       try {
-        await this.#reconcile(taken);
+        await this.#caches?.wait(signal);
+        if (!signal.aborted) await this.#reconcile(taken);
       } finally {
         this.#queue.done(taken.key);
       }

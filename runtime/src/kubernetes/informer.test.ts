@@ -72,6 +72,29 @@ test('changes come as Added, Updated with the old object, and Deleted', async ()
   assert.deepEqual(updates, [[1, 2]]);
 });
 
+test('a cache is current from its list on, not while the server cannot be followed, and again after', async () => {
+  await using fixture = await follow({ idleMs: 10_000, backoff: { baseMs: 100, maxMs: 100 } });
+  const { informer, server } = fixture;
+  assert.equal(informer.isCurrent, false);
+  await informer.synced();
+  assert.equal(informer.isCurrent, true);
+  server.plan.push('reset', 'unavailable', 'unavailable');
+  server.resetAll();
+  const isCurrent = (wanted: boolean): Promise<void> =>
+    until(
+      () => informer.isCurrent === wanted,
+      () => `current is not ${wanted}`,
+    );
+  await isCurrent(false);
+  server.put('meanwhile', 1);
+  await isCurrent(true);
+  assert.ok(informer.cache.get('meanwhile'), 'what was missed came first');
+  server.plan.push('gone');
+  server.resetAll();
+  await isCurrent(false);
+  await isCurrent(true);
+});
+
 test('an object deleted and made again during a gap is told as Deleted, then Added', async () => {
   await using fixture = await follow({ prepare: (server) => void server.put('a', 1) });
   await fixture.informer.synced();

@@ -52,6 +52,8 @@ export type ObservableInformer<T extends KubernetesObject> = Informer<T> & {
   readonly lastAttempt: number;
 };
 
+/** What a watch missed comes with its opening; so long after it all is taken for told. */
+const settleMs = 250;
 /** The server ends a watch after 5 to 10 minutes, spread so that not all of them come back at once. */
 const watchSeconds = { least: 300, more: 300 };
 
@@ -75,6 +77,7 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
   readonly #firstList = Promise.withResolvers<void>();
   #resourceVersion: string | undefined;
   #hasSynced = false;
+  #isCurrent = false;
   #running = false;
   #lastProgress: number;
   #lastAttempt: number;
@@ -103,6 +106,10 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
 
   get hasSynced(): boolean {
     return this.#hasSynced;
+  }
+
+  get isCurrent(): boolean {
+    return this.#isCurrent;
   }
 
   get lastProgress(): number {
@@ -178,6 +185,7 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
     for (const item of kept) this.#interner.share(item);
     this.#publish(this.#store.swap(kept));
     this.#progress(resourceVersion);
+    this.#isCurrent = true;
     if (!this.#hasSynced) {
       this.#hasSynced = true;
       this.#firstList.resolve();
@@ -189,6 +197,10 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
     const { namespace, labelSelector, fieldSelector, idleMs = 90_000 } = this.#options;
     const { random = Math.random } = this.#options;
+    let settling: { cancel(): void } | undefined;
+    const settle = (): void => {
+      settling = this.#clock.after(settleMs, () => (this.#isCurrent = true));
+    };
     const events = watch<T>(this.#client, this.type, {
       namespace,
       labelSelector,
@@ -197,10 +209,15 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
       timeoutSeconds: Math.round(watchSeconds.least + watchSeconds.more * random()),
       idleMs,
       signal,
+      onOpen: settle,
     });
-    for await (const event of events) {
-      if (signal.aborted) return;
-      this.#take(event);
+    try {
+      for await (const event of events) {
+        if (signal.aborted) return;
+        this.#take(event);
+      }
+    } finally {
+      settling?.cancel();
     }
   }
 
@@ -226,6 +243,7 @@ class WatchingInformer<T extends KubernetesObject> implements ObservableInformer
   #delayAfter(error: unknown): number {
     const { backoff = { baseMs: 250, maxMs: 30_000 }, random } = this.#options;
     const failures = this.#failures++;
+    this.#isCurrent = false;
     if (error instanceof GoneError) {
       this.#logger.info('the watch is too old, listing again', { error });
       this.#resourceVersion = undefined;

@@ -26,6 +26,24 @@ test('a shared object is what it was', () => {
   assert.deepEqual(interner.share(JSON.parse(text(2)) as object), JSON.parse(text(2)));
 });
 
+test('equal parts are one, and what differs in a name, a type or a kind is not', () => {
+  const interner = new Interner();
+  const shared = (text: string): { a: unknown } =>
+    interner.share(JSON.parse(`{"a":${text}}`) as { a: unknown });
+  const first = shared('[{"type":"Ready","status":"True"}]').a as unknown[];
+  const again = shared('[{"type":"Ready","status":"True"}]').a as unknown[];
+  assert.equal(again[0], first[0]);
+  for (const other of [
+    '[{"kind":"Ready","status":"True"}]',
+    '[{"type":"Ready","status":true}]',
+    '[{"type":"Ready"}]',
+    '[["Ready","True"]]',
+  ])
+    assert.deepEqual(shared(other).a, JSON.parse(other));
+  assert.deepEqual(shared('{"0":"x"}').a, { 0: 'x' });
+  assert.deepEqual(shared('["x"]').a, ['x']);
+});
+
 test('unique strings do not fill the memory', () => {
   const interner = new Interner();
   for (let i = 0; i < 20_000; i++) interner.text(`unique-${i}`);

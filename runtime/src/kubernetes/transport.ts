@@ -31,6 +31,7 @@ export interface CallResponse {
 
 export interface StreamRequest extends Omit<CallRequest, 'timeoutMs' | 'body'> {
   readonly idleMs: number;
+  readonly onOpen?: (() => void) | undefined;
 }
 
 export interface StreamResponse extends Omit<CallResponse, 'text'> {
@@ -108,6 +109,7 @@ export class Transport {
         this.#open(request, controller.signal, fresh),
       );
       if (response.code !== 200) throw refuse({ ...response, text: await response.body.text() });
+      request.onOpen?.();
       for await (const chunk of response.body) {
         watchdog.pet();
         yield chunk;

@@ -134,6 +134,8 @@ export interface KubernetesClient {
 export interface StreamOptions extends Omit<CallOptions, 'timeoutMs'> {
   /** Longest silence, from the request on, in milliseconds. */
   readonly idleMs: number;
+  /** Called when the server took the request, before its first byte. */
+  readonly onOpen?: (() => void) | undefined;
 }
 
 /** A read-only view of one kind, kept by list and watch. Objects in it are never changed in place. */
@@ -174,6 +176,11 @@ export interface Informer<T extends KubernetesObject> {
   /** Resolves when the first list is in the cache. */
   synced(signal?: AbortSignal): Promise<void>;
   readonly hasSynced: boolean;
+  /**
+   * Whether the cache follows the server. False before the first list, and from a failure on until the cache was
+   * listed again, or a watch has been open for a moment, in which the server tells what was missed.
+   */
+  readonly isCurrent: boolean;
   /** Monotonic milliseconds of the last sign of life: list, event or bookmark. */
   readonly lastProgress: number;
 }

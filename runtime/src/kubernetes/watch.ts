@@ -24,6 +24,8 @@ export interface WatchOptions {
   readonly timeoutSeconds: number;
   readonly idleMs: number;
   readonly signal: AbortSignal;
+  /** Called when the server took the watch. */
+  readonly onOpen?: () => void;
 }
 
 /** An object is at most 3 MiB in etcd; JSON may be a few times that. */
@@ -35,13 +37,13 @@ export async function* watch<T extends KubernetesObject>(
   type: ResourceType,
   options: WatchOptions,
 ): AsyncGenerator<WatchEvent<T>> {
-  const { namespace, idleMs, signal, ...query } = options;
+  const { namespace, idleMs, signal, onOpen, ...query } = options;
   const path = resourcePath(
     type,
     { namespace },
     { watch: true, allowWatchBookmarks: true, ...query },
   );
-  for await (const line of lines(client.stream(path, { idleMs, signal }), type))
+  for await (const line of lines(client.stream(path, { idleMs, signal, onOpen }), type))
     yield parseEvent<T>(line, type);
 }
 
