@@ -4,7 +4,7 @@ import { type ManagedProcess, type ProcessOptions, startProcess, tailOf } from '
 export interface Component {
   readonly name: string;
   readonly running: boolean;
-  /** Of the last start. */
+  /** Of the last start, whether it is ready or not. */
   readonly pid: number | undefined;
   readonly logFile: string;
   /** SIGKILL. */
@@ -13,7 +13,7 @@ export interface Component {
   signal(signal: NodeJS.Signals): void;
   /** SIGTERM, and SIGKILL when it does not end. */
   stop(): Promise<void>;
-  /** Starts it and waits until it is ready; does nothing when it runs. */
+  /** Starts it and waits until it is ready; does nothing when it runs, and joins who starts it already. */
   start(): Promise<void>;
   restart(): Promise<void>;
   /** The last lines of its log. */
@@ -26,8 +26,15 @@ export function componentOf(
   launch: (options: ProcessOptions) => Promise<ManagedProcess> = startProcess,
 ): Component {
   let current: ManagedProcess | undefined;
+  let starting: Promise<void> | undefined;
+  const launched = (managed: ManagedProcess): void => void (current = managed);
+  const begin = async (): Promise<void> => launched(await launch({ ...options, launched }));
   const start = async (): Promise<void> => {
-    if (!current?.running) current = await launch(options);
+    // What was killed before it was ready is still being waited for by who started it.
+    if (starting && !current?.running) await starting.catch(() => undefined);
+    if (!starting && current?.running) return;
+    starting ??= begin().finally(() => (starting = undefined));
+    await starting;
   };
   const stop = async (): Promise<void> => current?.stop();
   return {

@@ -31,6 +31,8 @@ export interface ProcessOptions {
   readonly readyWithinMs?: number;
   /** Between SIGTERM and SIGKILL. @default 10_000 */
   readonly stopWithinMs?: number;
+  /** Told of the process before it is ready. */
+  readonly launched?: (managed: ManagedProcess) => void;
   /** The command only wraps the process that is meant, its first child (nsenter into a PID namespace). */
   readonly wrapper?: boolean;
 }
@@ -59,6 +61,7 @@ export interface ManagedProcess {
  */
 export async function startProcess(options: ProcessOptions): Promise<ManagedProcess> {
   const managed = launch(options);
+  options.launched?.(managed);
   if (!options.ready) return managed;
   const deadlineMs = options.readyWithinMs ?? 60_000;
   try {
