@@ -26,8 +26,11 @@ test('what falls short gives its reason, what is reached does not', () => {
       { key: 'fast', value: 1, target: '<= 5', short: 'never shown' },
     ],
     '2026-01-01',
+    { fast: { target: '<= 5' }, absent: { target: '>= 2', unit: 'times' }, plain: { unit: 's' } },
   );
   assert.match(page, /\| `slow` \| 12\.35 s \| <= 5 \| \*\*no\*\* \| {2}\|/);
   assert.match(page, /- `slow`: the disk is slow\./);
   assert.doesNotMatch(page, /never shown/);
+  assert.match(page, /## What was not measured\n\n- `absent` \(>= 2 times\)\n/);
+  assert.doesNotMatch(page, /plain/);
 });

@@ -9,8 +9,12 @@ export interface Figure extends Target {
 
 const gibibyte = 1024 ** 3;
 
-/** A page with every figure beside its target and its peer; what falls short gives its reason. */
-export function pageOf(figures: readonly Figure[], date: string): string {
+/** A page with every figure beside its target and its peer; what falls short gives its reason, what is missing is named. */
+export function pageOf(
+  figures: readonly Figure[],
+  date: string,
+  targets: Readonly<Record<string, Target>>,
+): string {
   const rows = figures.map((figure) =>
     [
       `\`${figure.key}\``,
@@ -21,6 +25,8 @@ export function pageOf(figures: readonly Figure[], date: string): string {
     ].join(' | '),
   );
   const short = figures.filter((figure) => isReached(figure) === false);
+  const known = new Set(figures.map(({ key }) => key));
+  const missing = Object.entries(targets).filter(([key, { target }]) => target && !known.has(key));
   return [
     '# Benchmarks',
     '',
@@ -32,6 +38,11 @@ export function pageOf(figures: readonly Figure[], date: string): string {
     '',
     ...(short.length > 0 ? ['## What falls short', ''] : []),
     ...short.map(({ key, short: why }) => `- \`${key}\`: ${why ?? 'not explained yet.'}`),
+    '',
+    ...(missing.length > 0 ? ['## What was not measured', ''] : []),
+    ...missing.map(
+      ([key, { target, unit }]) => `- \`${key}\` (${[target, unit].filter(Boolean).join(' ')})`,
+    ),
     '',
   ].join('\n');
 }

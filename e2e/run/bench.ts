@@ -82,7 +82,7 @@ await runMain(usage, async (context, flags) => {
   if (flags.markdown) {
     const sorted = Object.entries(figures).sort(([a], [b]) => a.localeCompare(b));
     const all = sorted.map(([key, value]) => ({ key, value, ...targets[key] }));
-    await writeFile(flags.markdown, pageOf(all, new Date().toISOString().slice(0, 10)));
+    await writeFile(flags.markdown, pageOf(all, new Date().toISOString().slice(0, 10), targets));
   }
   return failed === 0 ? 0 : 1;
 });
