@@ -52,8 +52,8 @@ const defaultResyncMs = 10 * 60 * 60_000;
 const defaultTimeoutMs = 2 * 60_000;
 /** The resync of a period comes in so many parts. */
 const resyncSlices = 20;
-/** So many reconciles of a worker follow each other, a few milliseconds, before the event loop has its turn. */
-const mostInARow = 128;
+/** So many reconciles of all workers follow each other, some milliseconds, before the event loop has its turn. */
+const mostInARow = 32;
 /** A change that concerns more keys than this must not keep others' changes waiting. */
 const mostFresh = 32;
 
@@ -78,6 +78,8 @@ class QueueController implements Controller {
   /** One a reconcile under way. (`AbortSignal.any` on a signal that lives long costs more with each use.) */
   readonly #underWay = new Set<AbortController>();
   #runs = 0;
+  #inARow = 0;
+  #pause: Promise<void> | undefined;
 
   constructor(options: ControllerOptions, dependencies: ControllerDependencies) {
     const { clock = systemClock, metrics, graceMs = 25_000, caches } = dependencies;
@@ -137,18 +139,28 @@ class QueueController implements Controller {
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    for (let inARow = 1; ; inARow = this.#queue.ready === 0 ? 1 : inARow + 1) {
+    for (;;) {
       const taken = await this.#queue.take();
       if (!taken) return;
-      // A flood of reconciles that wait for nothing would keep timers, watches and the Lease from their turn.
-      if (inARow % mostInARow === 0) await setImmediate();
       try {
+        await this.#breathe();
         await this.#caches?.wait(signal);
         if (!signal.aborted) await this.#reconcile(taken);
       } finally {
         this.#queue.done(taken.key);
       }
     }
+  }
+
+  /** A flood of reconciles would keep timers, watches, the Lease and others' answers from their turn. */
+  async #breathe(): Promise<void> {
+    if (!this.#pause && ++this.#inARow < mostInARow) return;
+    // One for all workers: each with its own would begin a row of its own behind it.
+    this.#pause ??= setImmediate().then(() => {
+      this.#inARow = 0;
+      this.#pause = undefined;
+    });
+    await this.#pause;
   }
 
   async #reconcile(taken: Taken): Promise<void> {
