@@ -154,7 +154,8 @@ class QueueController implements Controller {
 
   /** A flood of reconciles would keep timers, watches, the Lease and others' answers from their turn. */
   async #breathe(): Promise<void> {
-    if (!this.#pause && ++this.#inARow < mostInARow) return;
+    this.#inARow = this.#queue.ready === 0 ? 0 : this.#inARow + 1;
+    if (!this.#pause && this.#inARow < mostInARow) return;
     // One for all workers: each with its own would begin a row of its own behind it.
     this.#pause ??= setImmediate().then(() => {
       this.#inARow = 0;
