@@ -1,8 +1,9 @@
 /**
  * Keeps the Leases of sites in step with who acts for them here.
  *
- * Guarantees: nobody waits for a Lease: a write that fails is tried again while its link lives; duplicates
- * that this or another replica found are refused; after `stop` nothing is released, so that the next
+ * Guarantees: nobody waits for a Lease: a write that fails is tried again while its link lives; what another
+ * live boot holds is taken for an agent that answers at that moment, and for no other; duplicates that this or
+ * another replica found are refused; after `stop` nothing is released, so that the next
  * replica renews and nobody sees the site as lost.
  */
 import type { Cloudlet } from '@cloudlet/crds';
@@ -24,6 +25,7 @@ import {
   type LeaseChange,
   rearmed,
   release,
+  rightfulBoot,
   standDown,
 } from './lease-record.ts';
 import type { HubMetrics } from './metrics.ts';
@@ -39,6 +41,15 @@ export interface LeaseKeeperOptions {
   readonly logger: Logger;
   /** These boots of the site are to be refused. */
   readonly onDuplicate: (site: string, boots: readonly string[]) => void;
+}
+
+type KeyOfBoot = (boot: string) => string | undefined;
+
+interface Taking {
+  readonly contested: boolean;
+  readonly duplicate?: Duplicate;
+  /** Another boot has it by right: nothing was written. */
+  readonly isHeld?: boolean;
 }
 
 const retryBackoff = { baseMs: 500, maxMs: 8_000, jitter: 0.3, attempts: 6 } as const;
@@ -57,8 +68,19 @@ export class LeaseKeeper {
 
   /** Takes or renews the Lease for the boot of `link`. */
   acquire(link: SiteLink, keyOfBoot: (boot: string) => string | undefined): void {
+    void this.#acquire(link, keyOfBoot);
+  }
+
+  async #acquire(link: SiteLink, keyOfBoot: KeyOfBoot): Promise<void> {
+    let outcome = await this.#take(link, keyOfBoot, false);
+    // A sign of life from before this process stood still would take the Lease for an agent that is gone.
+    if (outcome.isHeld && (await link.answers())) outcome = await this.#take(link, keyOfBoot, true);
+    this.#judge(link, outcome);
+  }
+
+  async #take(link: SiteLink, keyOfBoot: KeyOfBoot, mayContest: boolean): Promise<Taking> {
     const site = link.identity.cloudlet;
-    let outcome: { contested: boolean; duplicate?: Duplicate } = { contested: false };
+    let outcome: Taking = { contested: false };
     const edit = (
       lease: Parameters<typeof acquisition>[0],
       now: number,
@@ -72,6 +94,11 @@ export class LeaseKeeper {
         return undefined;
       }
       const { boot } = link.hello;
+      const holder = rightfulBoot(lease, now);
+      if (!mayContest && holder !== undefined && holder !== boot) {
+        outcome = { contested: false, isHeld: true };
+        return undefined;
+      }
       const otherBoot = lease.spec?.holderIdentity?.split('/').at(-1) ?? '';
       const result = acquisition(lease, {
         hub: this.#options.hubName,
@@ -84,7 +111,8 @@ export class LeaseKeeper {
       outcome = result;
       return result.change;
     };
-    void this.#write('acquire', site, edit, link.closed).then(() => this.#judge(link, outcome));
+    await this.#write('acquire', site, edit, link.closed);
+    return outcome;
   }
 
   standDown(site: string, boot: string): void {
@@ -140,7 +168,7 @@ export class LeaseKeeper {
     }
   }
 
-  #judge(link: SiteLink, outcome: { contested: boolean; duplicate?: Duplicate }): void {
+  #judge(link: SiteLink, outcome: Taking): void {
     const { metrics, logger, onDuplicate } = this.#options;
     const { cloudlet } = link.identity;
     if (outcome.contested) {

@@ -122,6 +122,8 @@ export class RecordingLink implements SiteLink {
   active: boolean;
   readonly sent: string[] = [];
   readonly refusals: string[] = [];
+  /** Whether the agent answers a ping. */
+  isThere = true;
   readonly #closed = new AbortController();
 
   constructor(
@@ -163,6 +165,9 @@ export class RecordingLink implements SiteLink {
   }
   sendSynced(orphans: readonly string[]): void {
     this.sent.push(`synced ${orphans.join(',')}`.trim());
+  }
+  answers(): Promise<boolean> {
+    return Promise.resolve(this.isThere);
   }
   deputize(acts: boolean): void {
     this.sent.push(`deputize ${acts}`);

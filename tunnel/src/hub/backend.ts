@@ -62,6 +62,11 @@ export interface SiteLink {
   sendRemoval(removal: Removal): void;
   sendForget(id: string): void;
   sendSynced(orphans: readonly string[]): void;
+  /**
+   * Whether the agent answers now. What arrives may have been on its way for as long as this process stood still,
+   * and the agent may have ended since.
+   */
+  answers(): Promise<boolean>;
   /** Has the member act for its site though it does not lead, or no longer; its role tells what came of it. */
   deputize(acts: boolean): void;
   /** Has the member remove what the site has for itself; `left` tells when it did. */

@@ -7,7 +7,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Plan, Removal } from '@cloudlet/crds';
-import { ProtocolError, UnreachableError, type Logger } from '@cloudlet/runtime/base';
+import { ProtocolError, UnreachableError, withDeadline, type Logger } from '@cloudlet/runtime/base';
 import type { AgentMessage, HubMessage, SessionRequest } from '../wire.ts';
 import { limits, timing } from '../wire.ts';
 import type { HelloInfo, SiteIdentity, SiteLink } from './backend.ts';
@@ -19,6 +19,8 @@ import { Throttle } from './throttle.ts';
 
 /** Time for the last lines to reach the agent before the connection is cut. */
 const lingerMs = 1_000;
+/** An agent that lives answers a ping within this, whatever it does. */
+const answerMs = 5_000;
 
 export interface LinkOptions {
   readonly context: TunnelContext;
@@ -97,6 +99,20 @@ export class Link implements SiteLink {
     if (named.length < orphans.length)
       this.#options.logger.warn('orphans left out', { orphans: orphans.length });
     this.#outbox.sendLast(' synced', { t: 'synced', orphans: named });
+  }
+
+  async answers(): Promise<boolean> {
+    const { control, context } = this.#options;
+    const { session } = control;
+    if (this.closed.aborted || !session || session.destroyed) return false;
+    const ping = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        session.ping((error) => (error ? reject(error) : resolve()));
+      });
+    return withDeadline('ping', answerMs, context.clock, ping, this.closed).then(
+      () => true,
+      () => false,
+    );
   }
 
   deputize(acts: boolean): void {
