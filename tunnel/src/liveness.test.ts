@@ -53,6 +53,23 @@ test('the hub counts a site dead after 40 s without a byte, and not before', asy
   assert.equal(region.server.links().length, 0);
 });
 
+test('an agent answers while it is there, and not when its line says nothing', async () => {
+  const clock = new FakeClock(Date.now());
+  await using region = await aRegion({ clock });
+  await using line = await aLine(region.hub);
+  const agent = await region.agent({ hub: line.address, clock: new FakeClock(Date.now()) });
+  await connected(region, agent);
+  const link = await linkOf(region);
+  assert.equal(await link.answers(), true);
+  line.drop();
+  const silent = link.answers();
+  await pass(clock, 6);
+  assert.equal(await silent, false);
+  assert.equal(link.closed.aborted, false, 'that is for others to judge');
+  link.refuse('Over', 'the test is over');
+  assert.equal(await link.answers(), false, 'nobody is there any more');
+});
+
 test('pings keep an idle connection, and the region is told of it twice a minute at most', async () => {
   const clock = new FakeClock(Date.now());
   await using region = await aRegion({ clock });
