@@ -261,6 +261,19 @@ test('when no hub lives nothing is withdrawn', async () => {
   await site.connect();
 });
 
+test('a site is back when the hub that could not give its Lease back renews it', async () => {
+  const site = await openSite('renewed');
+  const isConnected = async (): Promise<boolean> =>
+    conditionIn(await site.cloudlet(), 'Connected')?.status === 'True';
+  const renewTime = (): string => new Date().toISOString().replace('Z', '000Z');
+  const holderIdentity = 'hub-a/another-boot';
+  const spec = { holderIdentity, leaseDurationSeconds: 1, renewTime: renewTime() };
+  await site.patchLease({ spec });
+  await eventually('its Lease ran out', async () => !(await isConnected()));
+  await site.patchLease({ spec: { holderIdentity, renewTime: renewTime() } });
+  await eventually('it is connected', isConnected);
+});
+
 test('a Cloudlet gets a join that fits the region, once, and another when its Secret is deleted', async () => {
   const site = await bed.site('joiner');
   const secret = await eventually('a join', () =>

@@ -131,14 +131,19 @@ function wireCloudlet({ informers }: Region, cloudlet: Controller, liveness: Liv
   // Before the controller hears of a Lease, its renewal is noted.
   informers.leases.subscribe((event) => liveness.observe(event.object, event.type === 'Deleted'));
   cloudlet.watches(informers.leases, ({ metadata }, event) =>
-    isRenewalOnly(event) ? [] : named(metadata.name, siteLeasePrefix),
+    named(metadata.name, siteLeasePrefix).filter(
+      (site) => !isRenewalOnly(event) || !liveness.isConnected(site),
+    ),
   );
 }
 
 const named = (name: string, prefix: string): readonly string[] =>
   name.startsWith(prefix) ? [name.slice(prefix.length)] : [];
 
-/** Renewals come every 30 s from every site; only another holder or annotation is news. */
+/**
+ * Renewals come every 30 s from every site; another holder or annotation is news, and the renewal of a Lease
+ * that had run out: the hub that could not give it back may be the one that the agent finds again.
+ */
 function isRenewalOnly(event: CacheEvent<Lease>): boolean {
   if (event.type !== 'Updated') return false;
   const mark = ({ spec, metadata }: Lease): string =>

@@ -101,6 +101,11 @@ export class Liveness {
     return [...this.#hubs.values()].filter((lease) => this.#remainingMs(lease) > 0).length;
   }
 
+  /** As it was judged last. */
+  isConnected(site: string): boolean {
+    return this.#sites.get(site)?.isConnected ?? false;
+  }
+
   forget(site: string): void {
     this.#sites.delete(site);
   }
