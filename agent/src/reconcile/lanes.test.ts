@@ -117,6 +117,18 @@ test('as many calls as the driver allows run at once, and removals go first', as
   assert.equal(lanes.running, 0);
 });
 
+test('what stopped stays so, whatever arrives while the process ends', async (t) => {
+  const { driver, lanes, ensure } = await aBench(t);
+  ensure('a');
+  const stopped = lanes.stop();
+  assert.equal(driver.the('a').signal.aborted, true);
+  await driver.the('a').end(new Error('aborted'));
+  await stopped;
+  ensure('b'); // of the connection that is being closed
+  lanes.resume();
+  assert.equal(driver.open.length, 0);
+});
+
 test('a removal aborts the ensure under way and waits for its end', async (t) => {
   const { driver, lanes, ensure, remove } = await aBench(t);
   ensure('a');

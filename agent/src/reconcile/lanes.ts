@@ -82,6 +82,7 @@ export class Lanes {
   #due: Lane[] = [];
   #calls = new Set<Promise<void>>();
   #paused = true;
+  #isOver = false;
 
   constructor(options: LanesOptions) {
     this.#options = options;
@@ -140,7 +141,7 @@ export class Lanes {
   }
 
   resume(): void {
-    if (!this.#paused) return;
+    if (!this.#paused || this.#isOver) return;
     this.#paused = false;
     for (const lane of this.#lanes.values()) {
       const isOver =
@@ -150,8 +151,9 @@ export class Lanes {
     this.#fill();
   }
 
-  /** Pauses and settles when no call is under way. */
+  /** Pauses for good, whatever still arrives, and settles when no call is under way. */
   async stop(): Promise<void> {
+    this.#isOver = true;
     this.pause();
     while (this.#calls.size > 0) await Promise.allSettled(this.#calls);
   }
