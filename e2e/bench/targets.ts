@@ -12,7 +12,7 @@ const sharedCores =
 const overTaken =
   'The bed asks for twenty changes a second whatever becomes of those before, of which each costs seven calls: together with the Leases of a thousand sites that is more than the API server takes on two shared cores, so that changes wait in a row.';
 const fullQueue =
-  'Measured with ten thousand AppInsts, until one that was applied at that moment has its place; why that takes seconds longer than the election has not been looked for yet.';
+  'Measured with ten thousand AppInsts, until one that was applied at that moment has its place, and before the workers of a controller shared the turns of the event loop: sixteen of them looked at two thousand others between two answers of the API server.';
 
 export const targets: Readonly<Record<string, Target>> = {
   'statusWrites.real.ratio': {
@@ -100,7 +100,7 @@ export const targets: Readonly<Record<string, Target>> = {
     peer: '15.9 (Go informer)',
     unit: 'MiB',
     short:
-      'It was 1.84 when strings began to be shared; what was added since has not been looked for yet.',
+      'Measured before equal parts of objects were shared, and before an index held a single object without a map.',
   },
   'hub.rss.1000agents': {
     target: '<= 150',
