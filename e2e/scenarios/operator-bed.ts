@@ -197,6 +197,12 @@ export class FakeSite {
     );
   }
 
+  /** Renews the Lease, as a hub does for an agent that lives; without being renewed again it runs out. */
+  async renew(leaseDurationSeconds = longLeaseSeconds): Promise<void> {
+    const holderIdentity = `hub-a/renewed-${this.#boot}`;
+    await this.patchLease({ spec: { holderIdentity, leaseDurationSeconds, renewTime: now() } });
+  }
+
   /** Gives the Lease back, as a hub does when a session is dead. */
   async disconnect(): Promise<void> {
     await this.patchLease({ spec: { holderIdentity: '' } });

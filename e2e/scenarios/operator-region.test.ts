@@ -265,12 +265,9 @@ test('a site is back when the hub that could not give its Lease back renews it',
   const site = await openSite('renewed');
   const isConnected = async (): Promise<boolean> =>
     conditionIn(await site.cloudlet(), 'Connected')?.status === 'True';
-  const renewTime = (): string => new Date().toISOString().replace('Z', '000Z');
-  const holderIdentity = 'hub-a/another-boot';
-  const spec = { holderIdentity, leaseDurationSeconds: 1, renewTime: renewTime() };
-  await site.patchLease({ spec });
+  await site.renew(1);
   await eventually('its Lease ran out', async () => !(await isConnected()));
-  await site.patchLease({ spec: { holderIdentity, renewTime: renewTime() } });
+  await site.renew();
   await eventually('it is connected', isConnected);
 });
 
