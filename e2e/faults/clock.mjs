@@ -5,6 +5,7 @@
  * Plain JavaScript, so that loading it costs the process no compiler. Does nothing without its folder. It is
  * the clock that programs in JavaScript ask (`Date`); OpenSSL, timers and the kernel keep theirs.
  */
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 
@@ -28,6 +29,9 @@ if (folder !== undefined && isMainThread) {
     });
   });
   server.on('error', () => undefined); // whoever wants to set it is told by its own connection
-  server.listen(`${folder}/${process.pid}.sock`);
+  const path = `${folder}/${process.pid}.sock`;
+  // Of one that was killed and had the same id: a long run uses up all ids.
+  rmSync(path, { force: true });
+  server.listen(path);
   server.unref();
 }
