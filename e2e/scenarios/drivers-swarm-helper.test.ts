@@ -128,6 +128,12 @@ suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
     const format = '{{index .Spec.Labels "edge.cloudlet.dev/issuer"}}';
     const issuer = await leader.docker(['secret', 'inspect', '--format', format, secret]);
     assert.ok(parts.includes(issuer.trim()), 'the key in use is of an authority that is there');
+  });
+
+  test('a service that was removed by hand returns', async () => {
+    const leader = await bed.leader();
+    await leader.docker(['service', 'rm', 'cloudlet-helper']);
+    await settled(leader, { helpers: 3, authorities: 2 });
     const driver = await leaders();
     // A task runs for the swarm before its program listens, which may take longer here than exec waits for it.
     for (const { name } of bed.phones)
@@ -135,12 +141,6 @@ suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
         const said = await saysFrom(driver, name);
         expect(said === `${name}: in`, said);
       });
-  });
-
-  test('a service that was removed by hand returns', async () => {
-    const leader = await bed.leader();
-    await leader.docker(['service', 'rm', 'cloudlet-helper']);
-    await settled(leader, { helpers: 3, authorities: 2 });
   });
 
   test('a removal takes the volumes of every node, and the helpers stay', async () => {
