@@ -7,7 +7,7 @@
  * Guarantees: `wait` returns at once while all caches follow; otherwise when they do again, or the signal aborts.
  * A wait that is long is told once, with the kinds that it is for.
  */
-import { type Clock, type Logger } from '../base/index.ts';
+import type { Clock, Logger } from '../base/index.ts';
 import type { Informer, KubernetesObject } from './types.ts';
 
 export interface CurrentCachesOptions {
@@ -39,6 +39,7 @@ export class CurrentCaches {
     return this.#options.informers.every(({ isCurrent }) => isCurrent);
   }
 
+  /** @param signal of the run: all who wait have the same. */
   async wait(signal: AbortSignal): Promise<void> {
     if (this.areCurrent || signal.aborted) return;
     await (this.#waiting ??= this.#untilCurrent(signal).finally(() => (this.#waiting = undefined)));

@@ -44,6 +44,16 @@ test('equal parts are one, and what differs in a name, a type or a kind is not',
   assert.deepEqual(shared('["x"]').a, ['x']);
 });
 
+test('of what is large nothing is remembered', () => {
+  const interner = new Interner();
+  const shared = (part: unknown) =>
+    interner.share(JSON.parse(JSON.stringify({ data: part })) as { data: unknown }).data;
+  const secret = { key: 'x'.repeat(200) };
+  const many = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`f${i}`, i]));
+  for (const part of [secret, many]) assert.notEqual(shared(part), shared(part));
+  assert.equal(shared({ key: 'x' }), shared({ key: 'x' }));
+});
+
 test('unique strings do not fill the memory', () => {
   const interner = new Interner();
   for (let i = 0; i < 20_000; i++) interner.text(`unique-${i}`);

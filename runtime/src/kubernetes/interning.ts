@@ -3,9 +3,9 @@
  * references. `JSON.parse` makes each anew, and a cache of ten thousand AppInsts is a third of its size without
  * the copies.
  *
- * Guarantees: values stay equal; memory is bounded, since a pool starts over when it is full: what is common is
- * soon in it again, what is unique costs nothing that lasts. Shares strings, and objects and lists that hold
- * nothing deeper; writes into the object that it is given: for objects that nobody else has seen yet, and that
+ * Guarantees: values stay equal; memory is bounded: the pool of strings starts over when it is full, and of parts
+ * (objects and lists of a few short values) the last few are remembered, so what is common is soon found again
+ * and what is unique costs nothing that lasts; writes into the object that it is given: for objects that nobody else has seen yet, and that
  * nobody changes from then on.
  */
 const mostStrings = 4_096;
@@ -15,6 +15,8 @@ const mostCharacters = 128;
 const mostNames = 128;
 /** Parts that are remembered of each: what comes in bursts, such as conditions, comes like those just before. */
 const mostParts = 16;
+/** A part that has more fields, or a string too long to be shared, is seldom the same: Secrets, files. */
+const mostFields = 16;
 
 type Part = Record<string, unknown>;
 
@@ -50,19 +52,23 @@ export class Interner {
     return value;
   }
 
-  /** @returns whether the object holds nothing deeper. */
+  /** @returns whether the object holds nothing deeper, and not much. */
   #shareIn(object: Part, name: string): boolean {
-    let isFlat = true;
+    let isSmall = true;
+    let fields = 0;
     for (const key in object) {
       const value = object[key];
-      if (typeof value === 'string') object[key] = this.text(value);
-      else if (value !== null && typeof value === 'object') {
-        isFlat = false;
+      if (typeof value === 'string') {
+        object[key] = this.text(value);
+        if (value.length > mostCharacters) isSmall = false;
+      } else if (value !== null && typeof value === 'object') {
+        isSmall = false;
         // The items of a list are of its name.
         object[key] = this.#part(value as Part, Array.isArray(object) ? name : key);
       }
+      fields++;
     }
-    return isFlat;
+    return isSmall && fields <= mostFields;
   }
 
   #part(part: Part, name: string): Part {
