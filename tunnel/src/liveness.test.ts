@@ -35,14 +35,19 @@ async function connected(region: Region, agent: Agent, times = 1): Promise<void>
   await linkOf(region);
 }
 
-test('the hub counts a site dead after 40 s without a byte, and not before', async () => {
+/** A site behind a line, of which the hub's clock alone moves: the agent's stands, and it notices nothing. */
+async function aStillSite(stack: AsyncDisposableStack) {
   const clock = new FakeClock(Date.now());
-  await using region = await aRegion({ clock });
-  await using line = await aLine(region.hub);
-  // The agent has a clock of its own, which stands: it notices nothing.
+  const region = stack.use(await aRegion({ clock }));
+  const line = stack.use(await aLine(region.hub));
   const agent = await region.agent({ hub: line.address, clock: new FakeClock(Date.now()) });
   await connected(region, agent);
-  const link = await linkOf(region);
+  return { clock, region, line, link: await linkOf(region) };
+}
+
+test('the hub counts a site dead after 40 s without a byte, and not before', async () => {
+  await using stack = new AsyncDisposableStack();
+  const { clock, region, line, link } = await aStillSite(stack);
   await pass(clock, 2);
   line.drop();
   await pass(clock, 38);
@@ -54,12 +59,8 @@ test('the hub counts a site dead after 40 s without a byte, and not before', asy
 });
 
 test('an agent answers while it is there, and not when its line says nothing', async () => {
-  const clock = new FakeClock(Date.now());
-  await using region = await aRegion({ clock });
-  await using line = await aLine(region.hub);
-  const agent = await region.agent({ hub: line.address, clock: new FakeClock(Date.now()) });
-  await connected(region, agent);
-  const link = await linkOf(region);
+  await using stack = new AsyncDisposableStack();
+  const { clock, line, link } = await aStillSite(stack);
   assert.equal(await link.answers(), true);
   line.drop();
   const silent = link.answers();

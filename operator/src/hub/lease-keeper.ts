@@ -3,8 +3,8 @@
  *
  * Guarantees: nobody waits for a Lease: a write that fails is tried again while its link lives; what another
  * live boot holds is taken for an agent that answers at that moment, and for no other; duplicates that this or
- * another replica found are refused; after `stop` nothing is released, so that the next
- * replica renews and nobody sees the site as lost.
+ * another replica found are refused; after `stop` nothing is released, so that the next replica renews and
+ * nobody sees the site as lost.
  */
 import type { Cloudlet } from '@cloudlet/crds';
 import {
@@ -67,7 +67,7 @@ export class LeaseKeeper {
   }
 
   /** Takes or renews the Lease for the boot of `link`. */
-  acquire(link: SiteLink, keyOfBoot: (boot: string) => string | undefined): void {
+  acquire(link: SiteLink, keyOfBoot: KeyOfBoot): void {
     void this.#acquire(link, keyOfBoot);
   }
 
