@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import {
   helperDrainMs,
   type HelperTls,
+  type NodeHelper,
   serveNodeHelper,
 } from '@cloudlet/drivers/docker-swarm/helper';
 import {
@@ -20,6 +21,7 @@ import {
   levels,
   type Logger,
   parseFlags,
+  retry,
   systemClock,
   TerminalError,
 } from '@cloudlet/runtime/base';
@@ -46,6 +48,9 @@ const nodeFlags = {
   },
   help: { type: 'boolean', description: 'Print this text and exit.' },
 } as const satisfies FlagTable;
+
+/** Some ten seconds; then the swarm begins it anew. */
+const portTries = { baseMs: 250, maxMs: 1_000, attempts: 12 };
 
 type NodeFlags = ReturnType<typeof parseFlags<typeof nodeFlags>>['flags'];
 
@@ -76,14 +81,21 @@ export async function main(argv: readonly string[]): Promise<number> {
 async function runHelper(flags: NodeFlags, logger: Logger): Promise<void> {
   const stopped = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stopped.resolve);
-  const helper = await serveNodeHelper({
-    socketPath: flags['docker-socket'],
-    port: flags.port,
-    tls: await readTls(flags),
-    logger,
-    onEngineLost: () =>
-      stopped.reject(new TerminalError('NoEngine', "the engine's socket is gone")),
-  });
+  const tls = await readTls(flags);
+  const serve = (): Promise<NodeHelper> =>
+    serveNodeHelper({
+      socketPath: flags['docker-socket'],
+      port: flags.port,
+      tls,
+      logger,
+      onEngineLost: () =>
+        stopped.reject(new TerminalError('NoEngine', "the engine's socket is gone")),
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') throw error;
+      throw new TerminalError('NotServing', describeError(error), { cause: error });
+    });
+  // The one before lets go of the port in the moment in which it is told to end.
+  const helper = await retry(serve, { clock: systemClock, ...portTries });
   logger.info('the helper serves', { version: agentVersion, port: helper.port });
   try {
     const signal = await stopped.promise;

@@ -297,6 +297,24 @@ suite(
       assert.deepEqual([await count('config'), await count('secret')], [0, 0]);
     });
 
+    test('a service on the own network of its node comes up, and is not updated without need', async () => {
+      const compose = [
+        'services:',
+        '  web:',
+        `    image: ${images.good}`,
+        '    networks: [outside]',
+        'networks: {outside: {external: true, name: host}}',
+      ].join('\n');
+      const plan = aPlan('hostn', { workload: { kind: 'Compose', compose } });
+      await bringUp(plan);
+      const version = (): Promise<string> =>
+        phone.docker(['service', 'inspect', '--format', '{{.Version.Index}}', 'web-hostn_web']);
+      const before = await version();
+      await bringUp(plan);
+      assert.equal(await version(), before);
+      await takeDown(plan);
+    });
+
     test('an image for another architecture runs where a node emulates it', async () => {
       await seen(driver, (one) => one.kind === 'Snapshot'); // this node has told what it emulates
       const plan = aPlan('armv7', { workload: { kind: 'Image', image: images.arm } });

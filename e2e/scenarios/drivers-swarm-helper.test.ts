@@ -128,19 +128,15 @@ suite("the nodes' helpers", { skip: phonesUnavailable() ?? false }, () => {
     const format = '{{index .Spec.Labels "edge.cloudlet.dev/issuer"}}';
     const issuer = await leader.docker(['secret', 'inspect', '--format', format, secret]);
     assert.ok(parts.includes(issuer.trim()), 'the key in use is of an authority that is there');
+    await tasksRun(leader, bed.phones.length);
+    const driver = await leaders();
+    for (const { name } of bed.phones) assert.equal(await saysFrom(driver, name), `${name}: in`);
   });
 
   test('a service that was removed by hand returns', async () => {
     const leader = await bed.leader();
     await leader.docker(['service', 'rm', 'cloudlet-helper']);
     await settled(leader, { helpers: 3, authorities: 2 });
-    const driver = await leaders();
-    // A task runs for the swarm before its program listens, which may take longer here than exec waits for it.
-    for (const { name } of bed.phones)
-      await until(`exec to reach ${name}`, 60_000, async () => {
-        const said = await saysFrom(driver, name);
-        expect(said === `${name}: in`, said);
-      });
   });
 
   test('a removal takes the volumes of every node, and the helpers stay', async () => {
@@ -258,6 +254,23 @@ async function settled(
     const parts = await partsOf(manager);
     expect(parts.length === wanted.authorities + 1, parts.join());
     return { parts };
+  });
+}
+
+/**
+ * Waits until the App runs on so many nodes. Once in a whole run it did not on one of them after the second
+ * change of leaders, for a reason that is not known: the error shows what the swarm says of its tasks.
+ */
+async function tasksRun(manager: Phone, nodes: number): Promise<void> {
+  const service = 'web-helps_web';
+  await until(`a task on each of ${nodes} nodes`, 60_000, async () => {
+    const update = ['service', 'inspect', service, '--format', '{{json .UpdateStatus}}'];
+    expect(!(await manager.docker(update)).includes('"updating"'), 'it is being updated');
+    const format = '{{.Node}}: {{.CurrentState}} {{.Error}}';
+    const wanted = ['--filter', 'desired-state=running', '--no-trunc', '--format', format];
+    const tasks = await manager.docker(['service', 'ps', service, ...wanted]);
+    const running = tasks.split('\n').filter((line) => line.includes(': Running '));
+    expect(running.length === nodes, tasks);
   });
 }
 

@@ -18,6 +18,7 @@ import { LoadBalancer } from '../haproxy/index.ts';
 import { Engine } from './engine.ts';
 import { ensureStack } from './ensure.ts';
 import { Leadership } from './leadership.ts';
+import { LostPorts } from './lost-ports.ts';
 import { Observer } from './observer.ts';
 import { NodeHelpers } from './helper/client.ts';
 import { HelperDeployment } from './helper/deployment.ts';
@@ -77,6 +78,7 @@ class SwarmDriver implements Driver {
   readonly #deployment: HelperDeployment | undefined;
   readonly #helpers: NodeHelpers | undefined;
   readonly #loadBalancer: LoadBalancer | undefined;
+  readonly #lostPorts: LostPorts;
   #observer: Observer | undefined;
   #probe: NodeProbe | undefined;
   readonly #closed = new AbortController();
@@ -90,6 +92,8 @@ class SwarmDriver implements Driver {
     this.#deployment = this.#deploy();
     this.#helpers = this.#reach();
     this.#loadBalancer = this.#balance();
+    const place = (): SwarmPlace => this.#place();
+    this.#lostPorts = new LostPorts({ engine: this.#engine, place, logger: options.logger });
   }
 
   async ensure(
@@ -142,6 +146,7 @@ class SwarmDriver implements Driver {
       onSurvey: (survey) => {
         this.#loadBalancer?.survey(survey, until);
         this.#deployment?.survey(survey, until);
+        this.#lostPorts.survey(survey, until);
       },
       onEvent: (event) => this.#deployment?.event(event),
       loadBalancer: () => this.#loadBalancer?.verdict,

@@ -144,6 +144,13 @@ export class Engine {
     );
   }
 
+  /** By its id, also one that lists leave out. */
+  network(id: string, signal?: AbortSignal): Promise<Network> {
+    return this.call('read a network', signal, (docker, call) =>
+      docker.getNetwork(id).inspect(call),
+    );
+  }
+
   configs(filters: Filters, signal?: AbortSignal): Promise<readonly FileObject[]> {
     return this.call('list configs', signal, (docker, call) =>
       docker.listConfigs({ ...call, filters }),

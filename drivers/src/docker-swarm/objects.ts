@@ -17,7 +17,7 @@ import type { FileObject, Network, Service } from './engine-types.ts';
 import { byStack, clusterLabel, stackLabel } from './names.ts';
 
 export interface EnsuredNetworks {
-  /** Ids by name. */
+  /** Ids by name, but for those that every node has by itself. */
   readonly ids: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
@@ -37,8 +37,12 @@ export async function ensureNetworks(
     else throw missing('network', name);
   }
   if (names.some((name) => !found.has(name))) found = await networksNamed(engine, names, signal);
-  return { ids: new Map([...found].map(([name, { Id }]) => [name, Id])), warnings };
+  const ofSwarm = [...found].filter(([name]) => !isNodeNetwork(name));
+  return { ids: new Map(ofSwarm.map(([name, { Id }]) => [name, Id])), warnings };
 }
+
+/** Whether a network is one that every node has by itself: its id here means nothing to the swarm. */
+export const isNodeNetwork = (name: string): boolean => ['bridge', 'host', 'none'].includes(name);
 
 /** Networks by name; of two with the same name the swarm's comes before this node's own. */
 async function networksNamed(

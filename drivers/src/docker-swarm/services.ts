@@ -21,6 +21,7 @@ import {
 } from './failed-update.ts';
 import { checkArchitecture, credentialsFor, resolveImage } from './images.ts';
 import { adoptedLabel, failedLabel, imageLabel, platformsLabel, sequenceLabel } from './names.ts';
+import { isNodeNetwork } from './objects.ts';
 
 export interface ServiceContext {
   readonly engine: Engine;
@@ -70,7 +71,8 @@ export async function ensureService(
   }
   const kept = keepForceUpdate(spec, current.Spec);
   const state = current.UpdateStatus?.State;
-  const isAsked = isSame(kept, current, context.facts);
+  const networkNames = await nodeNetworksOf(kept, current, context);
+  const isAsked = isSame(kept, current, { ...context.facts, networkNames });
   if (isAsked && state !== 'paused') return { changed: false, warnings };
   if (state === 'rollback_started') return { changed: false, warnings, isRollingBack: true };
   const content = contentOf(kept);
@@ -119,9 +121,35 @@ async function givenUp(
   return { service, attempt, tasks, nodes, now: engine.clock.now() };
 }
 
-function isSame(wanted: ServiceSpec, current: Service, { apiVersion }: SiteFacts): boolean {
-  const facts = apiVersion === undefined ? {} : { apiVersion };
-  return sameService(withoutPlatforms(wanted), current.Spec, facts);
+interface ComparedBy extends Pick<SiteFacts, 'apiVersion'> {
+  readonly networkNames: ReadonlyMap<string, string>;
+}
+
+function isSame(wanted: ServiceSpec, current: Service, facts: ComparedBy): boolean {
+  const { apiVersion, networkNames } = facts;
+  const known = apiVersion === undefined ? { networkNames } : { apiVersion, networkNames };
+  return sameService(withoutPlatforms(wanted), current.Spec, known);
+}
+
+/**
+ * Names of a service's networks, by id, where it is to have one that every node has by itself: such a one is
+ * asked for by name, and the swarm keeps an id that is in no list.
+ */
+async function nodeNetworksOf(
+  wanted: ServiceSpec,
+  current: Service,
+  { engine, signal }: ServiceContext,
+): Promise<ReadonlyMap<string, string>> {
+  const targets = wanted.TaskTemplate.Networks.map(({ Target }) => Target);
+  if (!targets.some(isNodeNetwork)) return new Map();
+  const others = (current.Spec.TaskTemplate.Networks ?? []).filter(
+    ({ Target }) => !targets.includes(Target),
+  );
+  const names = others.map(async ({ Target }) => {
+    const { Name } = await engine.network(Target, signal);
+    return [Target, Name] as const;
+  });
+  return new Map(await Promise.all(names));
 }
 
 /** A stack that was taken over is left as it runs until its plan changes. */
@@ -261,6 +289,24 @@ async function updateService(
       ...call,
       _query: { version: current.Version.Index },
       _body: withoutUnknown(spec, facts.apiVersion),
+    }),
+  );
+}
+
+/** Begins all tasks anew, by the service's own rules of an update; the swarm keeps the credentials. */
+export async function restartService(
+  engine: Engine,
+  current: Service,
+  signal: AbortSignal,
+): Promise<void> {
+  const { TaskTemplate } = current.Spec;
+  const ForceUpdate = (TaskTemplate.ForceUpdate ?? 0) + 1;
+  const spec = { ...current.Spec, TaskTemplate: { ...TaskTemplate, ForceUpdate } };
+  await engine.call(`restart service ${spec.Name}`, signal, (docker, call) =>
+    docker.getService(current.ID).update(undefined, {
+      ...call,
+      _query: { version: current.Version.Index },
+      _body: spec,
     }),
   );
 }

@@ -3,7 +3,8 @@
  *
  * Guarantees: its labels are those of no instance, so it is nobody's orphan; a node whose helper fails keeps
  * no other one back; the container may do nothing but what its socket lets it. The image's entry point is the
- * agent's program.
+ * agent's program. It listens on the node's own network and publishes nothing: a task that is made in the
+ * moment in which the swarm elects a leader gets no published port, and keeps none.
  */
 import type { ServiceSpec } from '../../compose/index.ts';
 import { imageLabel } from '../names.ts';
@@ -66,7 +67,7 @@ export function helperService(options: HelperServiceOptions): ServiceSpec {
       Resources: { Limits: { MemoryBytes: 128 * 1024 * 1024 } },
       RestartPolicy: { Condition: 'any', Delay: 2 * second },
       Placement: {},
-      Networks: [],
+      Networks: [{ Target: 'host' }],
       LogDriver: { Name: 'json-file', Options: { 'max-size': '1m', 'max-file': '2' } },
       ForceUpdate: 0,
     },
@@ -78,8 +79,6 @@ export function helperService(options: HelperServiceOptions): ServiceSpec {
       MaxFailureRatio: 0,
       Order: 'stop-first',
     },
-    EndpointSpec: {
-      Ports: [{ Protocol: 'tcp', TargetPort: port, PublishedPort: port, PublishMode: 'host' }],
-    },
+    EndpointSpec: { Mode: 'dnsrr' },
   };
 }
