@@ -41,6 +41,7 @@ import {
 import { createLedgerBook, type LedgerBook } from './ledger/book.ts';
 import { rebuildLedger } from './ledger/entries.ts';
 import { instanceIdOf } from './plan/render.ts';
+import { conditionOf } from './status.ts';
 
 /** Values of the index `refs`. */
 export const refs = {
@@ -134,7 +135,9 @@ function createInformers(client: KubernetesClient, logger: Logger, clock: Clock)
         orphan: ({ status }) => (status?.site?.orphans ?? []).map(({ id }) => id),
       },
     }),
-    appInsts: informer<AppInst>(resourceTypes.AppInst, { indexes: { refs: refsOf } }),
+    appInsts: informer<AppInst>(resourceTypes.AppInst, {
+      indexes: { refs: refsOf, waiting: waitingOf },
+    }),
     apps: informer<App>(resourceTypes.App, {
       indexes: {
         refs: ({ spec }) =>
@@ -182,16 +185,28 @@ function refsOf({ metadata, spec, status }: AppInst): readonly string[] {
   const id = instanceIdOf({ metadata });
   return [
     refs.app(namespace, spec.appRef.name),
-    ...(spec.clusterRef
-      ? [refs.cluster(spec.clusterRef.namespace ?? namespace, spec.clusterRef.name)]
-      : []),
-    ...(spec.cloudletRef ? [refs.cloudlet(spec.cloudletRef.name)] : []),
-    ...(spec.zoneRef ? [refs.zone(spec.zoneRef.name)] : []),
+    ...wishOf(spec, namespace),
     ...(spec.flavorRef ? [refs.flavor(spec.flavorRef.name)] : []),
     ...(status?.placement ? [refs.site(status.placement.cloudlet)] : []),
     ...(status?.rollout?.secret ? [refs.copy(status.rollout.secret)] : []),
     ...(id === undefined ? [] : [refs.id(id)]),
   ];
+}
+
+/** Where it is to run, as it was asked for. */
+const wishOf = (spec: AppInst['spec'], namespace: string): readonly string[] => [
+  ...(spec.clusterRef
+    ? [refs.cluster(spec.clusterRef.namespace ?? namespace, spec.clusterRef.name)]
+    : []),
+  ...(spec.cloudletRef ? [refs.cloudlet(spec.cloudletRef.name)] : []),
+  ...(spec.zoneRef ? [refs.zone(spec.zoneRef.name)] : []),
+];
+
+/** What has no place, or was refused the one that it wants. */
+function waitingOf(appInst: AppInst): readonly string[] {
+  const isRefused = conditionOf(appInst, 'Accepted')?.status === 'False';
+  if (appInst.status?.placement && !isRefused) return [];
+  return wishOf(appInst.spec, appInst.metadata.namespace ?? '');
 }
 
 function placedAt(informers: RegionInformers, cloudlet: string) {

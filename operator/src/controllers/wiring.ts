@@ -4,7 +4,6 @@
 import {
   type AppInst,
   type Cloudlet,
-  cloudletConditions,
   type CloudletLedger,
   labels,
   type LedgerEntry,
@@ -19,11 +18,9 @@ import {
   itself,
   keyOf,
   ownersOf,
-  priorities,
 } from '@cloudlet/runtime/kubernetes';
 import { type Lease, resourceTypes } from '../kinds.ts';
 import { joinSecretPrefix, siteLeasePrefix } from '../names.ts';
-import { instanceIdOf } from '../plan/render.ts';
 import { refs, type Region } from '../region.ts';
 import { conditionOf } from '../status.ts';
 import { createAppReconcile } from './app/reconcile.ts';
@@ -37,6 +34,7 @@ import { createClusterReconcile } from './cluster/reconcile.ts';
 import { createFlavorReconcile } from './flavor/reconcile.ts';
 import { identityKey, type RegionIdentity } from './identity/reconcile.ts';
 import { createOrganizationReconcile, isOrganization } from './organization/reconcile.ts';
+import { wireSites } from './waiting.ts';
 import { createZoneReconcile } from './zone/reconcile.ts';
 
 export interface WiringOptions extends ControllerDependencies {
@@ -192,7 +190,7 @@ function wireAppInst(region: Region, appInst: Controller, vanished: Vanished): v
       .filter((id) => event.type !== 'Updated' || !orphansOf(event.old).includes(id))
       .flatMap((id) => referring(refs.id(id))),
   );
-  informers.cloudlets.subscribe((event) => spreadCloudletChange(region, appInst, event));
+  wireSites(region, appInst);
 }
 
 const orphansOf = ({ status }: Cloudlet): readonly string[] =>
@@ -223,53 +221,6 @@ function changedIds(event: CacheEvent<CloudletLedger>): readonly string[] {
   return [...new Set([...before.keys(), ...after.keys()])].filter(
     (id) => before.get(id) !== after.get(id),
   );
-}
-
-/** Milliseconds between two instances of a site that was lost or came back. */
-const spreadMs = 5;
-
-/**
- * A site's change matters to what is placed there, and to what waits for a place. A site that goes takes
- * many with it: they are told one after the other, after everything else.
- */
-function spreadCloudletChange(
-  region: Region,
-  appInst: Controller,
-  event: CacheEvent<Cloudlet>,
-): void {
-  const { name } = event.object.metadata;
-  if (event.type === 'Updated' && siteMark(event.old) === siteMark(event.object)) return;
-  const isInitial = event.type !== 'Deleted' && event.initial;
-  if (isInitial) return; // every AppInst is looked at after a start anyway
-  const zone = event.object.spec.zoneRef?.name;
-  const waiting = [
-    ...region.referrers(refs.cloudlet(name)),
-    ...(zone === undefined ? [] : region.referrers(refs.zone(zone))),
-    ...region.informers.clusters.cache
-      .byIndex('refs', refs.cloudlet(name))
-      .flatMap(({ metadata }) =>
-        region.referrers(refs.cluster(metadata.namespace ?? '', metadata.name)),
-      ),
-  ].filter(({ status }) => status?.placement === undefined);
-  const keys = new Set([...region.referrers(refs.site(name)), ...waiting].map(keyOf));
-  let order = 0;
-  for (const key of keys)
-    appInst.enqueue(key, { priority: priorities.low, afterMs: order++ * spreadMs });
-}
-
-/** What of a Cloudlet an AppInst depends on. */
-function siteMark(cloudlet: Cloudlet): string {
-  const { spec, status } = cloudlet;
-  const connected = conditionOf(cloudlet, cloudletConditions.Connected);
-  return contentHash({
-    id: instanceIdOf(cloudlet),
-    leaving: cloudlet.metadata.deletionTimestamp !== undefined,
-    connected: [connected?.status, connected?.reason],
-    platform: conditionOf(cloudlet, cloudletConditions.PlatformReady)?.status,
-    placing: [spec.revoked, spec.maintenance, spec.zoneRef, spec.loadBalancer, spec.resourceQuotas],
-    pinned: spec.dockerSwarm,
-    site: [status?.site?.addresses, status?.site?.capacity, status?.site?.architectures],
-  });
 }
 
 interface Others {
