@@ -3,10 +3,10 @@
  *
  * Guarantees: a key is with one worker at a time; what `reconcile` throws never ends the controller, and
  * `policyOf` alone decides whether and when the key comes back; a reconcile that outlives its time is told by
- * its signal, and its key stays with it until it really ends; objects of a list, and what a change concerns
- * by the dozen, come at low priority, other changes at a higher one, and a key keeps its priority when it
- * comes back; every object that is watched is looked at again once in `resyncMs`, spread out by its key. It
- * knows no kind and no event types.
+ * its signal, and its key stays with it until it really ends; objects of a list, what a change concerns by the
+ * dozen, and what changed long before the first run (a standby's), come at low priority, other changes at a
+ * higher one, and a key keeps its priority when it comes back; every object that is watched is looked at when
+ * the run begins and again once in `resyncMs`, spread out by its key. It knows no kind and no event types.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Registry } from 'prom-client';
@@ -56,6 +56,10 @@ const resyncSlices = 20;
 const mostInARow = 32;
 /** A change that concerns more keys than this must not keep others' changes waiting. */
 const mostFresh = 32;
+/** What changed so long before the first run was seen by the leader before: longer than its Lease lasts. */
+const seenByOthersMs = 20_000;
+/** So long a standby remembers the changes of what may be no more by the time that it leads. */
+const rememberedMs = 10 * 60_000;
 
 export function createController(
   options: ControllerOptions,
@@ -77,6 +81,8 @@ class QueueController implements Controller {
   readonly #sources: (() => Iterable<ObjectKey>)[] = [];
   /** One a reconcile under way. (`AbortSignal.any` on a signal that lives long costs more with each use.) */
   readonly #underWay = new Set<AbortController>();
+  /** Until the first run, which a standby waits for: when each key was last changed, the latest last. */
+  #changed: Map<ObjectKey, number> | undefined = new Map();
   #runs = 0;
   #inARow = 0;
   #pause: Promise<void> | undefined;
@@ -105,13 +111,39 @@ class QueueController implements Controller {
       const before = event.type === 'Updated' ? keysOf(event.old, event) : [];
       const keys = new Set([...keysOf(event.object, event), ...before]);
       const isFlood = initial || keys.size > mostFresh;
-      for (const key of keys)
-        this.enqueue(key, { priority: isFlood ? priorities.low : priorities.fresh });
+      for (const key of keys) this.#noteChange(key, isFlood);
     });
     this.#sources.push(function* () {
       for (const object of informer.cache.list())
         yield* keysOf(object, { type: 'Added', object, initial: true });
     });
+  }
+
+  #noteChange(key: ObjectKey, isFlood: boolean): void {
+    if (!this.#changed)
+      return this.enqueue(key, { priority: isFlood ? priorities.low : priorities.fresh });
+    if (isFlood) return; // at low priority everything is looked at when the run begins
+    const now = this.#clock.monotonic();
+    this.#changed.delete(key);
+    this.#changed.set(key, now);
+    for (const [oldest, at] of this.#changed) {
+      if (now - at <= rememberedMs) break;
+      this.#changed.delete(oldest);
+    }
+  }
+
+  /** All that a standby saw changing would else keep waiting what the last leader left. */
+  #begin(): void {
+    const changed = this.#changed ?? new Map<ObjectKey, number>();
+    this.#changed = undefined;
+    const recent = this.#clock.monotonic() - seenByOthersMs;
+    for (const [key, at] of changed) this.#noteChange(key, at < recent);
+    for (const key of this.#allKeys()) this.#noteChange(key, true);
+  }
+
+  /** Of all that the watches hold now. */
+  #allKeys(): ReadonlySet<ObjectKey> {
+    return new Set(this.#sources.flatMap((keys) => [...keys()]));
   }
 
   enqueue(
@@ -123,6 +155,7 @@ class QueueController implements Controller {
 
   async run(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return this.#queue.shutDown();
+    this.#begin();
     const workers = Array.from({ length: this.#options.workers ?? 1 }, () => this.#work(signal));
     const resync = this.#resync(signal);
     const onAbort = (): void => {
@@ -232,7 +265,7 @@ class QueueController implements Controller {
     for (let slice = 0; ; slice = (slice + 1) % resyncSlices) {
       await this.#clock.sleep(sliceMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      for (const key of new Set(this.#sources.flatMap((keys) => [...keys()]))) {
+      for (const key of this.#allKeys()) {
         const place = placeOf(key);
         if (place.slice !== slice) continue;
         this.enqueue(key, { afterMs: place.part * sliceMs, priority: priorities.low });

@@ -1,7 +1,8 @@
 /**
  * Leader election on a Lease, compatible with client-go's.
  *
- * Expected flow: try until the Lease is ours, call `lead`, renew every 2 s while it runs, release when it ended.
+ * Expected flow: try until the Lease is ours (a standby looks at it twice a second, which is what an orderly
+ * change of leaders costs at most), call `lead`, renew every 2 s while it runs, release when it ended.
  *
  * Guarantees: who cannot renew for 10 s stops leading, before anybody else may start (15 s); the age of another's
  * Lease is measured by our own monotonic clock from when we saw it change, so clocks need not agree; renewals go
@@ -41,9 +42,14 @@ export interface ElectionOptions {
   readonly leaseDurationMs?: number;
   /** @default 10_000 */
   readonly renewDeadlineMs?: number;
-  /** @default 2_000 */
+  /** Between two renewals, and after a try that failed. @default 2_000 */
   readonly retryPeriodMs?: number;
+  /** Between two looks at a Lease that another holds. @default 500 */
+  readonly standbyPeriodMs?: number;
 }
+
+/** What came of a try: another holds it, or it is not known who. */
+type Tried = 'Ours' | 'Held' | 'Failed';
 
 export interface LeaderElection {
   readonly isLeader: boolean;
@@ -71,6 +77,7 @@ class LeaseElection implements LeaderElection {
   readonly #logger: Logger;
   readonly #durationMs: number;
   readonly #retryMs: number;
+  readonly #standbyMs: number;
   readonly #renewDeadlineMs: number;
   readonly #show: (isLeader: boolean) => void;
   #isLeader = false;
@@ -85,6 +92,7 @@ class LeaseElection implements LeaderElection {
     this.#logger = options.logger.with({ lease: `${options.namespace}/${options.name}` });
     this.#durationMs = options.leaseDurationMs ?? 15_000;
     this.#retryMs = options.retryPeriodMs ?? 2_000;
+    this.#standbyMs = options.standbyPeriodMs ?? 500;
     this.#renewDeadlineMs = options.renewDeadlineMs ?? 10_000;
     this.#show = options.metrics ? leaderMetric(options.metrics, options.name) : () => undefined;
   }
@@ -123,11 +131,13 @@ class LeaseElection implements LeaderElection {
   async #acquire(signal: AbortSignal): Promise<boolean> {
     const { clock, random = Math.random } = this.#options;
     while (!signal.aborted) {
-      if (await this.#try()) return true;
+      const tried = await this.#try();
+      if (tried === 'Ours') return true;
       const expiresInMs = this.#seen
         ? this.#seen.at + durationOf(this.#seen.lease, this.#durationMs) - clock.monotonic()
         : Infinity;
-      const pauseMs = this.#retryMs * (0.5 + 0.5 * random());
+      const periodMs = tried === 'Held' ? this.#standbyMs : this.#retryMs;
+      const pauseMs = periodMs * (0.5 + 0.5 * random());
       const waitMs = expiresInMs > 0 ? Math.min(pauseMs, expiresInMs) : pauseMs;
       await clock.sleep(waitMs, signal).catch(() => undefined);
     }
@@ -155,22 +165,23 @@ class LeaseElection implements LeaderElection {
   }
 
   /**
-   * Takes or renews the Lease; true if it is ours now. Failures are logged and count as no. Nothing aborts a call
-   * before its deadline: whether it went through would be unknown, and the release would miss it.
+   * Takes or renews the Lease. Failures are logged. Nothing aborts a call before its deadline: whether it went
+   * through would be unknown, and the release would miss it.
    */
-  async #try(timeoutMs = callTimeoutMs): Promise<boolean> {
+  async #try(timeoutMs = callTimeoutMs): Promise<Tried> {
     const call = { timeoutMs: Math.min(timeoutMs, callTimeoutMs) };
     try {
-      return await this.#takeOrRenew(call);
+      return (await this.#takeOrRenew(call)) ? 'Ours' : 'Held';
     } catch (error) {
       const isChanged = error instanceof ConflictError || error instanceof NotFoundError;
       if (isChanged)
         await this.#look(call).catch(() => undefined); // the next try sees it again
       else this.#logger.warn('cannot take or renew the Lease', { error });
-      return false;
+      return 'Failed';
     }
   }
 
+  /** False where another holds it. */
   async #takeOrRenew(call: CallOptions): Promise<boolean> {
     const { clock, identity, namespace, name } = this.#options;
     const known = this.#isLeader ? this.#seen?.lease : undefined;
