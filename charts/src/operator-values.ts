@@ -19,7 +19,12 @@ const hub = section('The hub, which all agents dial.', {
   port: port('Port of it.', 443),
   names: texts("More names and addresses for the hub's certificate."),
   replicas: replicas(2),
-  drainSeconds: count('Time in which agents redial another replica when one ends.', 10, 0, 600),
+  drainSeconds: count(
+    'Time in which agents redial another replica when one ends, spread over its first half. Who has not yet found one stays linked for the rest, so that a machine that is busy with the upgrade cuts nobody off.',
+    60,
+    0,
+    600,
+  ),
   statusWrites: count('Status writes of a replica at once.', 16, 1, 1_000),
   service: section('The Service that agents reach.', {
     type: choice('Its type; ClusterIP where a Gateway leads to it.', [
