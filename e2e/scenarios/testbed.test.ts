@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -19,6 +19,7 @@ import {
   pushWebImage,
   startControlPlane,
   startPhones,
+  stateDir,
   swarmNodes,
   until,
 } from '../testbed/index.ts';
@@ -51,13 +52,12 @@ describe('phones', { skip: phonesUnavailable() }, () => {
   let set: Phones;
 
   before(async () => {
-    state = join(await mkdtemp(join(tmpdir(), 'bed-')), 's');
+    state = stateDir(prefix);
     set = await startPhones({ count: 3, prefix, net, state });
   });
 
   after(async () => {
     await set.stop();
-    await rm(join(state, '..'), { recursive: true, force: true });
   });
 
   const phone = (number: number) => {
@@ -215,8 +215,18 @@ describe('phones', { skip: phonesUnavailable() }, () => {
   test('what a killed owner left can be cleared away by another', async () => {
     await startAndKillOwner();
     assert.notDeepEqual(traces(state), []);
-    await clearDeadPhones(join(state, '..'));
+    await clearDeadPhones();
     assert.deepEqual(traces(state), []);
+  });
+
+  test('what a killed owner left is cleared by its names where its folder is another', async () => {
+    await startAndKillOwner();
+    const elsewhere = await mkdtemp(join(tmpdir(), 'bed-'));
+    await rename(state, join(elsewhere, 's'));
+    set = await startPhones({ count: 1, prefix, net, state });
+    await set.stop();
+    assert.deepEqual(traces(state), []);
+    await rm(elsewhere, { recursive: true });
   });
 
   test('a killed owner takes the engines along, and the next start clears the rest', async () => {

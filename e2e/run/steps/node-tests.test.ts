@@ -46,6 +46,14 @@ test('a failed test counts once and its error is shown with the output of the fi
   assert.match(told, /said before/);
 });
 
+test('a hook that fails is told beside the tests that it cancelled', async () => {
+  const { tally, told } = await tallyOf(
+    "import { before } from 'node:test'; describe('s', () => { before(() => { throw new Error('no bed'); }); test('a', () => {}); });",
+  );
+  assert.deepEqual([tally.passed, tally.failed], [0, 2]);
+  assert.match(told, /FAILED .*: s\n[^]*no bed/);
+});
+
 test('a skipped test is left out with its reason', async () => {
   const { tally } = await tallyOf(
     "test('a', { skip: 'no phones' }, () => {}); test('b', () => {});",

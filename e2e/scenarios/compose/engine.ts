@@ -5,6 +5,7 @@
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { bindReferences, type StackPlan } from '@cloudlet/drivers/compose';
+import { systemClock } from '@cloudlet/runtime/base';
 
 type Json = Record<string, unknown>;
 
@@ -131,9 +132,13 @@ function byName(items: readonly Json[]): readonly Json[] {
 
 /** Removes all that carries the stack's label, and waits until it is gone. */
 export async function removeStack(engine: EngineApi, stack: string): Promise<void> {
+  let refused = 'it was not asked';
   const removeAll = async (kind: string, id: string) => {
     const objects = await engine.list(kind, stack);
-    for (const object of objects) await engine.call('DELETE', `/${kind}/${String(object[id])}`);
+    for (const object of objects) {
+      const answer = await engine.call('DELETE', `/${kind}/${String(object[id])}`);
+      refused = JSON.stringify([object['Name'], answer, object['Containers']]);
+    }
     return objects.length;
   };
   await removeAll('services', 'ID');
@@ -141,16 +146,11 @@ export async function removeStack(engine: EngineApi, stack: string): Promise<voi
   await removeAll('secrets', 'ID');
   // A task that still starts brings its node's half of a network back: gone is what stays gone.
   let quiet = 0;
-  await until('networks', async () => {
-    quiet = (await removeAll('networks', 'Id')) === 0 ? quiet + 1 : 0;
-    return quiet >= 4;
-  });
-}
-
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 60_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`${what} of the stack are still there`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  while (quiet < 4) {
+    quiet = (await removeAll('networks', 'Id')) === 0 ? quiet + 1 : 0;
+    if (Date.now() > deadline)
+      throw new Error(`networks of the stack are still there; the engine said ${refused}`);
+    await systemClock.sleep(50);
   }
 }

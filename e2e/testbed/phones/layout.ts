@@ -36,8 +36,10 @@ export interface PhonesName {
 
 /** @throws TerminalError (`InvalidTestbed`) when a name would not fit where it is used. */
 export function layoutOf({ prefix, net, state }: PhonesName): PhonesLayout {
-  if (!/^[a-z][a-z0-9]{0,7}$/.test(prefix)) {
-    throw invalid(`prefix '${prefix}': 1 to 8 small letters and digits are wanted (link names)`);
+  if (!/^[a-z]([a-z0-9]{0,6}[a-z])?$/.test(prefix)) {
+    throw invalid(
+      `prefix '${prefix}': 1 to 8 small letters and digits are wanted (link names), no digit last (phones are numbered)`,
+    );
   }
   if (!/^\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(net)) {
     throw invalid(`net '${net}': three numbers with dots are wanted, such as 10.79.0`);

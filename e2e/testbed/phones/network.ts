@@ -5,7 +5,7 @@
  * Guarantees: nothing leaves the machine (phones have no default route); a phone's hardware address is the
  * same at every boot, so nobody's neighbour table goes stale; taking away what is not there succeeds.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { runCommand, TerminalError } from '@cloudlet/runtime/base';
 import type { PhoneLayout, PhonesLayout } from './layout.ts';
 
@@ -33,9 +33,14 @@ export async function layNetwork(layout: PhonesLayout): Promise<void> {
   await ip(`addr add ${hostIp}/24 dev ${hostLink}`, `link set ${hostLink} up`);
 }
 
-export async function removeNetwork({ lan, hostLink }: PhonesLayout): Promise<void> {
+/** Takes away the bridge, this host's leg and every phone's namespace that bears the prefix. */
+export async function removeNetwork({ prefix, lan, hostLink }: PhonesLayout): Promise<void> {
   if (existsSync(`/sys/class/net/${hostLink}`)) await ip(`link del ${hostLink}`);
-  if (existsSync(`/run/netns/${lan}`)) await ip(`netns del ${lan}`);
+  const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
+  const ofPhone = new RegExp(`^${prefix}\\d+$`);
+  for (const name of namespaces) {
+    if (name === lan || ofPhone.test(name)) await ip(`netns del ${name}`);
+  }
 }
 
 /** A phone's namespace is made anew at each power-on, as all that it has in memory. */

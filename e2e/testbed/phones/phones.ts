@@ -6,30 +6,17 @@
  * cleared away first; `stop` leaves no process, namespace, link, mount, cgroup or file; and without `stop`
  * the processes still end with this one. Needs root. Phones share this machine's kernel, clock and processors.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand, TerminalError } from '@cloudlet/runtime/base';
 import { isRoot, stateDir } from '../host.ts';
-import { commandLineOf, type ManagedProcess, startProcess } from '../process.ts';
+import { commandLineOf, type ManagedProcess, startProcess, until } from '../process.ts';
 import { noProgress, type Progress } from '../progress.ts';
 import { ensureTools, phoneTools } from '../tools.ts';
 import { acquireArm, releaseArm } from './binfmt.ts';
-import {
-  cgroupHierarchies,
-  layoutOf,
-  type PhoneLayout,
-  phoneLayout,
-  type PhonesLayout,
-} from './layout.ts';
+import { layoutOf, type PhoneLayout, phoneLayout, type PhonesLayout } from './layout.ts';
 import { layNetwork, removeNetwork } from './network.ts';
-import { engineAnswers, type Phone, phoneOf, powerOff, powerOn } from './phone.ts';
+import { engineAnswers, type Phone, phoneOf, powerOff, powerOn, removeCgroup } from './phone.ts';
 
 export interface PhonesOptions {
   readonly count: number;
@@ -220,15 +207,17 @@ async function prepare(
   await runCommand('mkfifo', ['-m', '600', join(dir, 'power'), join(dir, 'engine')]);
 }
 
-/** Takes away all that a set of this prefix left or has, but for processes that another owner keeps. */
+/**
+ * Takes away all that a set of this prefix left or has, but for processes that another owner keeps; also what
+ * a killed set left whose state was in another folder, which is told by its name alone.
+ */
 async function clear(layout: PhonesLayout): Promise<void> {
   const { prefix, state, cgroup } = layout;
   refuseForeign(layout);
   for (const phone of layoutsIn(layout)) await powerOff(layout, phone);
+  const remedy = `if another set is up as '${prefix}', stop it or choose another prefix`;
+  await until(`the cgroup ${cgroup} to empty (${remedy})`, 20_000, () => removeCgroup(cgroup));
   await removeNetwork(layout);
-  for (const hierarchy of cgroupHierarchies()) {
-    if (existsSync(join(hierarchy, cgroup))) rmdirSync(join(hierarchy, cgroup));
-  }
   releaseArm(prefix);
   if (existsSync(state)) await runCommand('rm', ['-rf', '--one-file-system', state]);
 }
