@@ -27,7 +27,9 @@ test('what falls short gives its reason, what is reached does not', () => {
     ],
     '2026-01-01',
     { fast: { target: '<= 5' }, absent: { target: '>= 2', unit: 'times' }, plain: { unit: 's' } },
+    [{ title: 'Memory', file: 'img/scale-memory.svg' }],
   );
+  assert.match(page, /!\[Memory\]\(img\/scale-memory\.svg\)/);
   assert.match(page, /\| `slow` \| 12\.35 s \| <= 5 \| \*\*no\*\* \| {2}\|/);
   assert.match(page, /- `slow`: the disk is slow\./);
   assert.doesNotMatch(page, /never shown/);

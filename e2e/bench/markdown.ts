@@ -7,6 +7,12 @@ export interface Figure extends Target {
   readonly value: number;
 }
 
+/** What is drawn of a bench, beside the page. */
+export interface Picture {
+  readonly title: string;
+  readonly file: string;
+}
+
 const gibibyte = 1024 ** 3;
 
 /** A page with every figure beside its target and its peer; what falls short gives its reason, what is missing is named. */
@@ -14,6 +20,7 @@ export function pageOf(
   figures: readonly Figure[],
   date: string,
   targets: Readonly<Record<string, Target>>,
+  pictures: readonly Picture[] = [],
 ): string {
   const rows = figures.map((figure) =>
     [
@@ -44,6 +51,8 @@ export function pageOf(
       ([key, { target, unit }]) => `- \`${key}\` (${[target, unit].filter(Boolean).join(' ')})`,
     ),
     '',
+    ...(pictures.length > 0 ? ['## How the run of many sites went', ''] : []),
+    ...pictures.flatMap(({ title, file }) => [`![${title}](${file})`, '']),
   ].join('\n');
 }
 

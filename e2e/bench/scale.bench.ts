@@ -13,7 +13,7 @@ import { ensurePeer, peerReadySeconds } from './controller-runtime/probes.ts';
 const sites = 1_000;
 const instances = 10;
 /** For its charts, as `npm run scale` has by default. */
-const folder = join(repositoryRoot, 'dist', 'scale');
+export const scaleFolder = join(repositoryRoot, 'dist', 'scale');
 
 export const bench: Bench = {
   prefix: 'scale',
@@ -39,8 +39,8 @@ export const bench: Bench = {
       },
       async (run) => {
         const { phases, figures } = run;
-        await writeReport(run, folder);
-        progress(`${costTable(phases)}\ncharts: ${folder}`);
+        await writeReport(run, scaleFolder);
+        progress(`${costTable(phases)}\ncharts: ${scaleFolder}`);
         result.figures = { ...figures };
         result.failures = phases.flatMap(({ name, failure }) =>
           failure === undefined ? [] : [`${name}: ${failure}`],

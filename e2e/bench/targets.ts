@@ -11,8 +11,6 @@ const sharedCores =
 /** Twenty changes a second, each of seven calls, are more than that machine's API server takes. */
 const overTaken =
   'The bed asks for twenty changes a second whatever becomes of those before, of which each costs seven calls: together with the Leases of a thousand sites that is more than the API server takes on two shared cores, so that changes wait in a row.';
-const fullQueue =
-  'Measured with ten thousand AppInsts, until one that was applied at that moment has its place, and before the workers of a controller shared the turns of the event loop: sixteen of them looked at two thousand others between two answers of the API server.';
 
 export const targets: Readonly<Record<string, Target>> = {
   'statusWrites.real.ratio': {
@@ -39,7 +37,12 @@ export const targets: Readonly<Record<string, Target>> = {
   'start.warm.seconds': { target: '<= 60', unit: 's' },
   'start.cold.seconds': { target: '<= 900', unit: 's' },
   'helm.installToReady.seconds': { target: '<= 30', unit: 's' },
-  'upgrade.siteOffline.max.seconds': { target: '<= 30', unit: 's' },
+  'upgrade.siteOffline.max.seconds': {
+    target: '<= 30',
+    unit: 's',
+    short:
+      "Most of it is likely, and not proved, to be the first version's: its hubs give their sites ten seconds to find another, while the machine is busy with the upgrade. Those of this version give a minute: see the way back, `rollback.siteOffline.max.seconds`.",
+  },
   'agent.rss.idle': {
     target: '<= 72',
     peer: '60 to 80 (KubeEdge edgecore), 270 (k3s agent)',
@@ -99,8 +102,6 @@ export const targets: Readonly<Record<string, Target>> = {
     target: '<= 2.0',
     peer: '15.9 (Go informer)',
     unit: 'MiB',
-    short:
-      'Measured before equal parts of objects were shared, and before an index held a single object without a map.',
   },
   'hub.rss.1000agents': {
     target: '<= 150',
@@ -118,15 +119,23 @@ export const targets: Readonly<Record<string, Target>> = {
     target: '<= 60',
     peer: '900 (KubeFleet, 1000 x 1000)',
     unit: 's',
+    short:
+      'API server, region and every agent start at once. 80 s pass until the region serves; then the hub writes the new life of each agent into each instance, one call for each, and the API server alone takes 255 s of a core.',
   },
-  'newObject.duringFlood.p99': { target: '<= 2', unit: 's' },
+  'newObject.duringFlood.p99': {
+    target: '<= 2',
+    unit: 's',
+    short:
+      'Ten thousand instances are rolled out for eleven minutes. A fresh one goes first in operator, hub and agent, but not in the API server, where each of its nine calls waits among those of the flood.',
+  },
   'leader.sigterm.seconds': {
     target: '<= 2',
     peer: '15 to 120 (no release)',
     unit: 's',
-    short: fullQueue,
+    short:
+      'Measured with ten thousand AppInsts, until one that was applied at that moment has its place, when a standby still kept all that it had seen in one row with it. Since it no longer does, 0.65 s with 2,500 AppInsts; with ten thousand it was not measured again.',
   },
-  'leader.sigkill.seconds': { target: '<= 17', unit: 's', short: fullQueue },
+  'leader.sigkill.seconds': { target: '<= 17', unit: 's' },
   'image.operator.mib': { target: '<= 200', unit: 'MiB' },
   'image.operator.transferredMib': { unit: 'MiB' },
   'image.agent.mib': { target: '<= 120', unit: 'MiB' },

@@ -4,7 +4,7 @@
  */
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { resourceTypes } from '@cloudlet/operator';
+import { instanceIdOf, resourceTypes } from '@cloudlet/operator';
 import { runCommand } from '@cloudlet/runtime/base';
 import { conditionOf } from '../scale/conditions.ts';
 import { authorityOf, mintCertificate } from '../scale/hollow-enrol.ts';
@@ -57,7 +57,7 @@ async function copy(injection: Injection): Promise<Heal> {
     );
   await bed.hollow.twin(name, true);
   return async () => {
-    await bed.hollow.twin(name, false);
+    const removed = await bed.hollow.twin(name, false);
     // If they were found out, a person says which key is the site's; nothing to say is no harm.
     const keys = bed.hollow.cloudlets.cache.get(name)?.status?.keys ?? [];
     await accept(keys.map(({ fingerprint }) => fingerprint));
@@ -72,7 +72,32 @@ async function copy(injection: Injection): Promise<Heal> {
       { signal, intervalMs: 500 },
     );
     await accept([]);
+    for (const id of removed) await removeByHand(injection, name, id);
   };
+}
+
+/**
+ * The copy was the site for as long as the real one was cut off: what was deleted meanwhile it removed, and said
+ * so. At the real one that is an orphan, which a person removes as the doctor says. Only what the doctor would
+ * name is removed; what is left in the end the agreement tells.
+ */
+async function removeByHand({ bed, signal }: Injection, name: string, id: string): Promise<void> {
+  const look = async (): Promise<void> => {
+    const [site] = await bed.hollow.snapshots([name]);
+    if (!site?.instances.some((instance) => instance.id === id)) return;
+    const entries = bed.ledgers.cache.get(name)?.spec.entries ?? [];
+    if (entries.some((entry) => entry.id === id)) return;
+    const orphans = bed.hollow.cloudlets.cache.get(name)?.status?.site?.orphans ?? [];
+    expect(
+      orphans.some((orphan) => orphan.id === id),
+      'the site does not tell of it yet',
+    );
+    expect(!bed.appInsts.cache.list().some((one) => instanceIdOf(one) === id), 'it is known');
+    await bed.hollow.act(name, { kind: 'Vanish', id });
+  };
+  await until(`${id} to be gone from ${name}`, letInMs, look, { signal, intervalMs: 500 }).catch(
+    () => signal.throwIfAborted(),
+  );
 }
 
 /** An agent that was refused asks again within a minute; faults of the region may be in its way. */

@@ -10,6 +10,8 @@ import { join } from 'node:path';
 import { describeError, TerminalError } from '@cloudlet/runtime/base';
 import type { Bench, BenchContext, BenchNeed } from '../bench/contract.ts';
 import { type Figure, pageOf, shown } from '../bench/markdown.ts';
+import { picturesBeside } from '../bench/pictures.ts';
+import { scaleFolder } from '../bench/scale.bench.ts';
 import { targets } from '../bench/targets.ts';
 import {
   controlPlaneTools,
@@ -82,7 +84,9 @@ await runMain(usage, async (context, flags) => {
   if (flags.markdown) {
     const sorted = Object.entries(figures).sort(([a], [b]) => a.localeCompare(b));
     const all = sorted.map(([key, value]) => ({ key, value, ...targets[key] }));
-    await writeFile(flags.markdown, pageOf(all, new Date().toISOString().slice(0, 10), targets));
+    const pictures = await picturesBeside(flags.markdown, scaleFolder);
+    const today = new Date().toISOString().slice(0, 10);
+    await writeFile(flags.markdown, pageOf(all, today, targets, pictures));
   }
   return failed === 0 ? 0 : 1;
 });

@@ -95,8 +95,11 @@ export interface WorkerCommands {
   /** Ends the connections that are there; agents dial again. */
   drop(names: readonly string[]): void;
   spoil(names: readonly string[], how: Spoil): void;
-  /** Starts a second agent on the platform of a site, with a copy of its state folder, or ends it. */
-  twin(name: string, on: boolean): Promise<void>;
+  /**
+   * Starts a second agent with a copy of what a site has, on a platform of its own, or ends it; then what that
+   * one removed there, by id.
+   */
+  twin(name: string, on: boolean): Promise<readonly string[]>;
   route(routes: Routes): void;
   /** Sets the clock of the process, in milliseconds from the right time. */
   clock(offsetMs: number): void;

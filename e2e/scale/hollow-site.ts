@@ -64,7 +64,9 @@ export class HollowSite {
   /** Highest sequence that the driver was called with, by instance. */
   readonly #planned = new Map<string, number>();
   #life: Life | undefined;
-  #twin: Life | undefined;
+  #twin:
+    | { readonly life: Life; readonly own: FakePlatform; readonly before: readonly string[] }
+    | undefined;
   #driver: FakeDriver | undefined;
   #leads = true;
   #isConnected = false;
@@ -123,20 +125,25 @@ export class HollowSite {
     this.#isConnected = false;
   }
 
-  /** A second agent on a platform of its own that has what the first has, as a cloned machine. */
-  async twin(on: boolean): Promise<void> {
+  /**
+   * A second agent on a platform of its own that has what the first has, as a cloned machine.
+   * @returns what it had removed there when it ended, by id.
+   */
+  async twin(on: boolean): Promise<readonly string[]> {
     const folder = `${this.#options.setup.folder}-twin`;
-    const life = this.#twin;
+    const twin = this.#twin;
     this.#twin = undefined;
-    life?.stop.abort(new Error(overText));
-    await life?.ended;
+    twin?.life.stop.abort(new Error(overText));
+    await twin?.life.ended;
     await rm(folder, { recursive: true, force: true });
-    if (!on) return;
+    if (!on) return (twin?.before ?? []).filter((id) => !twin?.own.instances.has(id));
     await copyOfLive(this.#options.setup.folder, folder);
     const { platform, seed } = this.#options;
     const before = [...this.#platform.instances.values()].map(withoutTimers);
     const own = new FakePlatform({ ...platform, clock: systemClock, seed, before });
-    this.#twin = this.#launch(folder, {}, own);
+    const life = this.#launch(folder, {}, own);
+    this.#twin = { life, own, before: before.map(({ id }) => id) };
+    return [];
   }
 
   #launch(folder: string, follow: Follow, platform = this.#platform): Life {

@@ -86,8 +86,8 @@ export interface HollowSites extends AsyncDisposable {
   readonly together: (name: string) => readonly string[];
   /** The process of a site. */
   processOf(name: string): HollowProcess;
-  /** A second agent of a site, with the same key and platform, comes or goes. */
-  twin(name: string, on: boolean): Promise<void>;
+  /** A copy of a site comes, or goes; then what it removed at its own platform, by id. */
+  twin(name: string, on: boolean): Promise<readonly string[]>;
   /** Where new connections to an address go. */
   route(routes: Routes): Promise<void>;
   act(name: string, action: SiteAction): Promise<void>;
