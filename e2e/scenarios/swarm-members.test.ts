@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import type { AppInst, Condition } from '@cloudlet/crds';
 import { systemClock } from '@cloudlet/runtime/base';
 import {
@@ -29,6 +29,7 @@ import {
   webApp,
   type World,
 } from './swarm-world.ts';
+import { tellWhenFailed } from './world-told.ts';
 
 const skip = phonesUnavailable() ?? false;
 let world: World;
@@ -50,6 +51,13 @@ before(async () => {
 });
 
 after(async () => world?.[Symbol.asyncDispose]());
+
+// One story's failure is not the next one's.
+afterEach(async (context) => {
+  if (!(await tellWhenFailed(context, world))) return;
+  for (const phone of phones()) if (!phone.running) await phone.boot();
+  for (const agent of world.site.agents) await agent.start();
+});
 
 const phones = (): readonly Phone[] => world.phones.phones;
 const others = (phone: Phone): Phone[] => phones().filter((one) => one !== phone);

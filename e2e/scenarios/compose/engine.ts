@@ -144,13 +144,18 @@ export async function removeStack(engine: EngineApi, stack: string): Promise<voi
   await removeAll('services', 'ID');
   await removeAll('configs', 'ID');
   await removeAll('secrets', 'ID');
-  // A task that still starts brings its node's half of a network back: gone is what stays gone.
+  // A task that still starts brings its node's half of a network back, also after the swarm has forgotten it:
+  // tasks end first, and gone is what stays gone.
+  let left = 'tasks';
   let quiet = 0;
   const deadline = Date.now() + 60_000;
   while (quiet < 4) {
-    quiet = (await removeAll('networks', 'Id')) === 0 ? quiet + 1 : 0;
+    if ((await engine.list('tasks', stack)).length > 0) left = 'tasks';
+    else if ((await removeAll('networks', 'Id')) > 0) left = 'networks';
+    else left = '';
+    quiet = left === '' ? quiet + 1 : 0;
     if (Date.now() > deadline)
-      throw new Error(`networks of the stack are still there; the engine said ${refused}`);
+      throw new Error(`${left} of the stack are still there; the engine said ${refused}`);
     await systemClock.sleep(50);
   }
 }
