@@ -3,11 +3,12 @@
  * site, both as compose Apps. An order passes through all of it, also after a phone was lost.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { pushDemoImages } from '../demo/images.ts';
 import { coffeeShop, demoSecrets, panel } from '../demo/objects.ts';
 import { expect, noProgress, phonesUnavailable, until } from '../testbed/index.ts';
 import { cloudletName, startWorld, type World } from './swarm-world.ts';
+import { tellWhenFailed } from './world-told.ts';
 
 const skip = phonesUnavailable() ?? false;
 let world: World;
@@ -28,6 +29,7 @@ before(async () => {
 });
 
 after(async () => world?.[Symbol.asyncDispose]());
+afterEach((context) => tellWhenFailed(context, world));
 
 interface Order {
   readonly id: number;

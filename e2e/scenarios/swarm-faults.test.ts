@@ -3,7 +3,7 @@
  * returns touches nothing, and a roll-out completes though every process of the region is killed within it.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import {
   expect,
   phonesUnavailable,
@@ -22,6 +22,7 @@ import {
   webApp,
   type World,
 } from './swarm-world.ts';
+import { tellWhenFailed } from './world-told.ts';
 
 const skip = phonesUnavailable() ?? false;
 let world: World;
@@ -40,6 +41,7 @@ before(async () => {
 });
 
 after(async () => world?.[Symbol.asyncDispose]());
+afterEach((context) => tellWhenFailed(context, world));
 
 const processes = () => [
   world.region.operator,

@@ -3,7 +3,7 @@
  * onto a swarm of phones, and back as status with a URL that answers.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import {
   expect,
   phonesUnavailable,
@@ -22,6 +22,7 @@ import {
   webApp,
   type World,
 } from './swarm-world.ts';
+import { tellWhenFailed } from './world-told.ts';
 
 const skip = phonesUnavailable() ?? false;
 let world: World;
@@ -39,6 +40,7 @@ before(async () => {
 });
 
 after(async () => world?.[Symbol.asyncDispose]());
+afterEach((context) => tellWhenFailed(context, world));
 
 test('an applied App answers on the site and says so in its status', { skip }, async () => {
   await world.apply(webApp('web', images.one.reference), instanceOf('web', 'web', { replicas: 2 }));
