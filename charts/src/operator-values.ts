@@ -20,7 +20,7 @@ const hub = section('The hub, which all agents dial.', {
   names: texts("More names and addresses for the hub's certificate."),
   replicas: replicas(2),
   drainSeconds: count(
-    'Time in which agents redial another replica when one ends, spread over its first half. Who has not yet found one stays linked for the rest, so that a machine that is busy with the upgrade cuts nobody off.',
+    'Time in which agents redial another replica when one ends: many are spread over its first half, few over five seconds. Who has not yet found one stays linked for the rest, so that a machine that is busy with the upgrade cuts nobody off.',
     60,
     0,
     600,

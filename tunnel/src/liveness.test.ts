@@ -195,7 +195,7 @@ test('a hub that drains serves the site until the next has it, and it is never w
 test('a site that finds no other hub lets go of the one that drains before its time', async () => {
   const clock = new FakeClock(Date.now());
   await using region = await aRegion({ clock });
-  const agent = await region.agent({ random: () => 1e-4, clock });
+  const agent = await region.agent({ random: () => 0.99, clock });
   await connected(region, agent);
   const drained = region.server.drain(3_600_000);
   const startedMs = clock.monotonic();
@@ -203,6 +203,22 @@ test('a site that finds no other hub lets go of the one that drains before its t
   await drained;
   assert.match(agent.handler.disconnects[0]!, /no other is found/);
   assert.ok(clock.monotonic() - startedMs < 3_600_000 * 0.1, 'long before its time');
+});
+
+test('few sites of a hub that drains need not its whole time to find another', async () => {
+  for (const [withinMs, redialWithinMs] of [
+    [3_600_000, 5_000],
+    [200, 100],
+  ] as const) {
+    await using region = await aRegion();
+    const lines: string[] = [];
+    const agent = await region.agent({ logger: recordingLogger(lines) });
+    await connected(region, agent);
+    void region.server.drain(withinMs);
+    await eventually('the drain', () => lines.some((line) => line.includes('the hub drains')));
+    const told = lines.find((line) => line.includes('the hub drains'));
+    assert.match(told ?? '', new RegExp(`"redialWithinMs":${redialWithinMs}[,}]`));
+  }
 });
 
 test('a session goes on through a hub that drains while the site is at the next already', async () => {

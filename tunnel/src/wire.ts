@@ -199,8 +199,12 @@ export const hubMessage = z.discriminatedUnion('t', [
   z.object({ t: z.literal('deputize'), acts: z.boolean() }),
   /** The Cloudlet is deleted and nothing is placed any more: remove what the site has for itself. */
   z.object({ t: z.literal('leave') }),
-  /** Redial within this time; the connection will end. */
-  z.object({ t: z.literal('drain'), withinMs: z.int().min(0) }),
+  /** Redial, at a random moment of `redialWithinMs` (absent: of half of it all); the connection will end. */
+  z.object({
+    t: z.literal('drain'),
+    withinMs: z.int().min(0),
+    redialWithinMs: z.int().min(0).optional(),
+  }),
   z.object({ t: z.literal('refuse'), reason: z.string().max(63), message: z.string().max(1024) }),
 ]);
 export type HubMessage = z.infer<typeof hubMessage>;

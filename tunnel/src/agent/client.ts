@@ -76,8 +76,8 @@ const dialDeadlineMs = 20_000;
 const firstMinuteMs = 60_000;
 const slowPace = { baseMs: 60_000, maxMs: 60_000, jitter: 0.5 } as const;
 const hourMs = 3_600_000;
-/** Dials that fail before a hub that drains is let go of: one may still be led to the hub that goes. */
-const movesTried = 3;
+/** What fails before a hub that drains is let go of: one may still be led to that hub. */
+const movesTried = { times: 3, forMs: 10_000 } as const;
 
 export function createTunnelClient(options: TunnelClientOptions): TunnelClient {
   return new Client(options);
@@ -98,8 +98,8 @@ class Client implements TunnelClient {
   #uplink: AgentConnection | undefined;
   /** To hubs that drain, while sessions go through them. */
   readonly #retired = new Set<AgentConnection>();
-  /** Tries to find another hub since the one of the uplink drains. */
-  #failedMoves = 0;
+  /** Tries to find another hub since the one of the uplink drains, and when they began; monotonic. */
+  #moves = { failed: 0, since: 0 };
   #handling: Promise<void> = Promise.resolve();
   #renewal: { at: number; tries: number; isRunning: boolean } | undefined;
 
@@ -203,7 +203,7 @@ class Client implements TunnelClient {
 
   /** The hub drains: the connection to it goes on until another has its place, or its time is over. */
   #leave(connection: AgentConnection): void {
-    this.#failedMoves = 0;
+    this.#moves = { failed: 0, since: this.#clock.monotonic() };
     this.#options.handler.deputize(false); // the mandate was of this hub, and the next is told who acts
     const ended = (): void => this.#down(connection, endingOf(connection));
     connection.closed.addEventListener('abort', ended, { once: true });
@@ -212,7 +212,8 @@ class Client implements TunnelClient {
   /** Who finds no other hub lets go of the one that drains: it may be the only one, and ends sooner so. */
   #notMoved(): void {
     const uplink = this.#uplink;
-    if (!uplink || ++this.#failedMoves < movesTried) return;
+    const isEarly = this.#clock.monotonic() - this.#moves.since < movesTried.forMs;
+    if (!uplink || ++this.#moves.failed < movesTried.times || isEarly) return;
     this.#down(uplink, { kind: 'Redial', reason: 'the hub drains, and no other is found' });
     this.#retire(uplink);
   }
@@ -350,8 +351,7 @@ class Client implements TunnelClient {
 
   /** With each ping: renew when it is time; move to the new certificate when nobody is in a session. */
   #maybeRenew(connection: AgentConnection, used: Required<StoredIdentity>): void {
-    const now = this.#clock.now();
-    const renewal = this.#renewal;
+    const [now, renewal] = [this.#clock.now(), this.#renewal];
     if (!renewal || renewal.isRunning || now < renewal.at) return;
     renewal.isRunning = true;
     this.#renew(connection, used)

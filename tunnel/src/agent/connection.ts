@@ -201,7 +201,7 @@ export class AgentConnection {
   }
 
   async #received(message: HubMessage): Promise<void> {
-    const { handler, serially, logger } = this.#options;
+    const { handler, serially } = this.#options;
     if (!this.#isWelcome && message.t !== 'welcome' && message.t !== 'refuse')
       throw new ProtocolError(`${message.t} before welcome`);
     if (this.#isRetired && message.t !== 'open') return; // said again on the connection that took its place
@@ -230,8 +230,7 @@ export class AgentConnection {
       case 'open':
         return this.#open(message.session);
       case 'drain':
-        logger.info('the hub drains', { withinMs: message.withinMs });
-        this.#redialWithin(message.withinMs);
+        this.#redial(message.withinMs, message.redialWithinMs);
     }
   }
 
@@ -248,11 +247,12 @@ export class AgentConnection {
 
   /**
    * Spread, so that the sites of a hub that goes do not all arrive at the next in one moment; over half of
-   * the time, so that sessions have the other half.
+   * the time at most, so that sessions have the other half.
    */
-  #redialWithin(withinMs: number): void {
-    const { clock, random } = this.#options;
-    const afterMs = withinMs * 0.5 * random();
+  #redial(withinMs: number, redialWithinMs = withinMs * 0.5): void {
+    const { clock, random, logger } = this.#options;
+    logger.info('the hub drains', { withinMs, redialWithinMs });
+    const afterMs = Math.min(redialWithinMs, withinMs * 0.5) * random();
     clock.after(afterMs, () => this.#leave(withinMs - afterMs));
   }
 

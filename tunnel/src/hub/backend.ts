@@ -49,6 +49,14 @@ export interface TurnedAway {
   readonly message: string;
 }
 
+/** In milliseconds from now. */
+export interface DrainTimes {
+  /** When the connection ends. */
+  readonly withinMs: number;
+  /** Within which the agent looks for another hub. */
+  readonly redialWithinMs: number;
+}
+
 /** One live connection of one member of a site, as the backend drives it. */
 export interface SiteLink {
   readonly identity: SiteIdentity;
@@ -76,8 +84,8 @@ export interface SiteLink {
    * @throws DeadlineError when the agent does not dial back in time, UnreachableError when the link ends.
    */
   openSession(request: SessionRequest, signal: AbortSignal): Promise<Duplex>;
-  /** Asks the agent to redial within `withinMs`, then ends the connection. */
-  drain(withinMs: number): void;
+  /** Asks the agent to redial, and ends the connection in the end. */
+  drain(times: DrainTimes): void;
   /** Ends the connection at once and tells the agent why. */
   refuse(reason: string, message: string): void;
 }

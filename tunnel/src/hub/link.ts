@@ -10,7 +10,7 @@ import type { Plan, Removal } from '@cloudlet/crds';
 import { ProtocolError, UnreachableError, withDeadline, type Logger } from '@cloudlet/runtime/base';
 import type { AgentMessage, HubMessage, SessionRequest } from '../wire.ts';
 import { limits, timing } from '../wire.ts';
-import type { HelloInfo, SiteIdentity, SiteLink } from './backend.ts';
+import type { DrainTimes, HelloInfo, SiteIdentity, SiteLink } from './backend.ts';
 import { DialBacks } from './dial-backs.ts';
 import type { TunnelContext } from './options.ts';
 import { Outbox } from './outbox.ts';
@@ -139,9 +139,9 @@ export class Link implements SiteLink {
     }
   }
 
-  drain(withinMs: number): void {
-    this.#send({ t: 'drain', withinMs });
-    this.#options.context.clock.after(withinMs + lingerMs, () =>
+  drain(times: DrainTimes): void {
+    this.#send({ t: 'drain', ...times });
+    this.#options.context.clock.after(times.withinMs + lingerMs, () =>
       this.end(new UnreachableError('the hub drained the connection')),
     );
   }

@@ -27,6 +27,10 @@ import {
 } from './options.ts';
 
 const tickMs = 1_000;
+/** Time for each site of a hub that drains: so many come to the next one as a busy machine takes. */
+const redialPaceMs = 60;
+/** However few they are: what leads to hubs needs a moment to know that this one goes. */
+const leastSpreadMs = 5_000;
 
 export interface ListenOptions {
   /** @default every address */
@@ -45,8 +49,9 @@ export interface TunnelServer extends AsyncDisposable {
   /** Links that said hello and are alive. */
   links(): readonly SiteLink[];
   /**
-   * Accepts nobody more, asks every site to redial within `withinMs`, and resolves when all have gone. A site
-   * stays, for its sessions alone, as long as these last and no longer than `withinMs`.
+   * Accepts nobody more, asks every site to redial, and resolves when all have gone, after `withinMs` at most:
+   * within half of it they redial, sooner where they are few, so that no more come to the next hub at once
+   * than it takes. A site stays, for its sessions alone, as long as these last.
    */
   drain(withinMs: number): Promise<void>;
   close(): Promise<void>;
@@ -123,8 +128,10 @@ class Server implements TunnelServer {
     this.#isDraining = true;
     this.#main.stopAccepting();
     this.#enroll.stopAccepting();
+    const spreadMs = Math.max(leastSpreadMs, this.links().length * redialPaceMs);
+    const times = { withinMs, redialWithinMs: Math.min(spreadMs, Math.round(withinMs / 2)) };
     for (const connection of this.#connections)
-      if (connection.link) connection.link.drain(withinMs);
+      if (connection.link) connection.link.drain(times);
       else connection.end(new UnreachableError('the hub drains'));
     if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
   }
