@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createOutages } from './outages.ts';
+import { createOutages, totalOf } from './outages.ts';
 
 test('the spans of a site add up, and one that has not ended counts until now', () => {
   const outages = createOutages();
@@ -12,11 +12,22 @@ test('the spans of a site add up, and one that has not ended counts until now', 
   outages.up('a', 1_050);
   outages.down('b', 1_000);
   outages.up('c', 1_000);
+  const spans = outages.spans();
   assert.deepEqual(
-    [...outages.totals(1_500)],
+    [...spans],
     [
-      ['a', 250],
-      ['b', 500],
+      [
+        'a',
+        [
+          { from: 100, to: 300 },
+          { from: 1_000, to: 1_050 },
+        ],
+      ],
+      ['b', [{ from: 1_000 }]],
     ],
+  );
+  assert.deepEqual(
+    [...spans.values()].map((of) => totalOf(of, 1_500)),
+    [250, 500],
   );
 });

@@ -1,18 +1,22 @@
 /**
  * When sites were away, as one witness saw it: a span from each `down` to the next `up`, all on one clock.
  */
+export interface Span {
+  readonly from: number;
+  /** Absent: it is away still. */
+  readonly to?: number;
+}
+
 export interface Outages {
   down(site: string, at: number): void;
   up(site: string, at: number): void;
-  /** Milliseconds away of each site that was, all its spans together; one that is away still, until `now`. */
-  totals(now: number): ReadonlyMap<string, number>;
+  /** Of each site that was away, in their order. */
+  spans(): ReadonlyMap<string, readonly Span[]>;
 }
 
 export function createOutages(): Outages {
   const since = new Map<string, number>();
-  const sums = new Map<string, number>();
-  const add = (site: string, ms: number): void =>
-    void sums.set(site, (sums.get(site) ?? 0) + Math.max(0, ms));
+  const ended = new Map<string, readonly Span[]>();
   return {
     down(site, at) {
       if (!since.has(site)) since.set(site, at);
@@ -21,12 +25,16 @@ export function createOutages(): Outages {
       const from = since.get(site);
       if (from === undefined) return;
       since.delete(site);
-      add(site, at - from);
+      ended.set(site, [...(ended.get(site) ?? []), { from, to: Math.max(from, at) }]);
     },
-    totals(now) {
-      const all = new Map(sums);
-      for (const [site, from] of since) all.set(site, (all.get(site) ?? 0) + (now - from));
+    spans() {
+      const all = new Map(ended);
+      for (const [site, from] of since) all.set(site, [...(all.get(site) ?? []), { from }]);
       return all;
     },
   };
 }
+
+/** Milliseconds of all spans together; one that has not ended counts until `now`. */
+export const totalOf = (spans: readonly Span[], now: number): number =>
+  spans.reduce((sum, { from, to = now }) => sum + (to - from), 0);

@@ -26,6 +26,8 @@ import {
   type UpgradeBed,
   type UpgradeBedOptions,
 } from './bed.ts';
+import { totalOf } from './outages.ts';
+import { watchPods } from './pods.ts';
 import { askForKinds, type Away, makeChanges, watchPlatforms, watchSites } from './witnesses.ts';
 
 export interface Check {
@@ -74,6 +76,9 @@ export async function runUpgrade(options: UpgradeBedOptions): Promise<UpgradeRes
 
 /** What was seen of one exchange of the region. */
 interface Seen {
+  /** By `machineMs`. */
+  readonly start: number;
+  readonly end: number;
   readonly seconds: number;
   /** Why the region was not exchanged. */
   readonly failure: string | undefined;
@@ -93,10 +98,35 @@ async function measured(
   change: () => Promise<unknown>,
 ): Promise<UpgradeResult> {
   const seen = await watched(bed, change);
-  const longest = bed.sites.names.map((each) =>
-    Math.max(...Object.values(seen.away).map((of) => (of.get(each) ?? 0) / 1_000)),
+  const longest = bed.sites.names
+    .map((site) => ({ site, seconds: Math.max(...Object.values(awayOf(seen, site))) }))
+    .sort((a, b) => b.seconds - a.seconds);
+  for (const { site, seconds } of longest.slice(0, 3))
+    bed.progress(`${site} was away for ${seconds.toFixed(1)} s: ${spansOf(seen, site)}`);
+  const seconds = longest.map((one) => one.seconds);
+  return { figures: figuresOf(name, seen, seconds), checks: checksOf(name, seen, seconds) };
+}
+
+/** Seconds that a site was away, by witness. */
+function awayOf({ away, end }: Seen, site: string): Figures {
+  return Object.fromEntries(
+    Object.entries(away).map(([witness, of]) => [
+      witness,
+      totalOf(of.get(site) ?? [], end) / 1_000,
+    ]),
   );
-  return { figures: figuresOf(name, seen, longest), checks: checksOf(name, seen, longest) };
+}
+
+/** When a site was away, in seconds since the first call. */
+function spansOf({ away, start }: Seen, site: string): string {
+  const shown = (at: number | undefined): string =>
+    at === undefined ? 'the end' : ((at - start) / 1_000).toFixed(1);
+  return Object.entries(away)
+    .map(([witness, of]) => {
+      const spans = (of.get(site) ?? []).map(({ from, to }) => `${shown(from)} to ${shown(to)}`);
+      return `${witness} ${spans.join(', ') || 'never'}`;
+    })
+    .join('; ');
 }
 
 async function watched(bed: UpgradeBed, change: () => Promise<unknown>): Promise<Seen> {
@@ -106,6 +136,7 @@ async function watched(bed: UpgradeBed, change: () => Promise<unknown>): Promise
     kinds: askForKinds(bed),
     changes: makeChanges(bed),
     platforms: watchPlatforms(bed),
+    pods: await watchPods(bed),
   };
   const start = machineMs();
   const failure = await problemOf(async () => {
@@ -122,8 +153,10 @@ async function watched(bed: UpgradeBed, change: () => Promise<unknown>): Promise
   const unwell = await problemOf(() => allWell(bed));
   const asked = await ends.kinds();
   const [away, touched] = [ends.away(), ends.platforms()];
+  for (const line of await ends.pods()) bed.progress(line);
+  const end = machineMs();
   const after = await stateOf(bed);
-  return { seconds, failure, unwell, before, after, away, changes, asked, touched };
+  return { start, end, seconds, failure, unwell, before, after, away, changes, asked, touched };
 }
 
 /** @param longest seconds that each hollow site was away, as the strictest witness saw it. */
@@ -131,7 +164,7 @@ function figuresOf(name: string, seen: Seen, longest: readonly number[]): Figure
   const { away, changes } = seen;
   const byWitness = Object.entries(away).map(([witness, of]) => [
     `${name}.siteOffline.by.${witness}.max.seconds`,
-    Math.max(0, ...of.values()) / 1_000,
+    Math.max(0, ...[...of.values()].map((spans) => totalOf(spans, seen.end))) / 1_000,
   ]);
   return {
     [`${name}.seconds`]: seen.seconds,

@@ -12,10 +12,12 @@ import { conditionOf } from '../scale/conditions.ts';
 import { machineMs } from '../scale/hollow-messages.ts';
 import { readPlatformJournal } from '../scale/platform-journal.ts';
 import type { UpgradeBed } from './bed.ts';
-import { createOutages } from './outages.ts';
+import { createOutages, type Span } from './outages.ts';
 
-/** Milliseconds away by site, as each witness saw it. */
-export type Away = Readonly<Record<'link' | 'condition' | 'lease', ReadonlyMap<string, number>>>;
+/** When sites were away, as each witness saw it, by `machineMs`. */
+export type Away = Readonly<
+  Record<'link' | 'condition' | 'lease', ReadonlyMap<string, readonly Span[]>>
+>;
 
 /**
  * The agent's own link, the region's condition `Connected` and the holder of the site's Lease: a site is away
@@ -46,12 +48,7 @@ export function watchSites({ sites, leases }: UpgradeBed): () => Away {
   return () => {
     unsubscribe();
     for (const subscription of subscriptions) subscription.unsubscribe();
-    const now = machineMs();
-    return {
-      link: link.totals(now),
-      condition: condition.totals(now),
-      lease: lease.totals(now),
-    };
+    return { link: link.spans(), condition: condition.spans(), lease: lease.spans() };
   };
 }
 
