@@ -130,6 +130,14 @@ function byName(items: readonly Json[]): readonly Json[] {
   return [...items].sort((a, b) => (name(a) < name(b) ? -1 : 1));
 }
 
+/** On its node. A task of a job that had none yet stays in the list of some engines for good. */
+function isUnderWay(task: Json): boolean {
+  const state = (task['Status'] as Json | undefined)?.['State'];
+  return ['assigned', 'accepted', 'preparing', 'ready', 'starting', 'running'].includes(
+    String(state),
+  );
+}
+
 /** Removes all that carries the stack's label, and waits until it is gone. */
 export async function removeStack(engine: EngineApi, stack: string): Promise<void> {
   let refused = 'it was not asked';
@@ -150,7 +158,7 @@ export async function removeStack(engine: EngineApi, stack: string): Promise<voi
   let quiet = 0;
   const deadline = Date.now() + 60_000;
   while (quiet < 4) {
-    if ((await engine.list('tasks', stack)).length > 0) left = 'tasks';
+    if ((await engine.list('tasks', stack)).some(isUnderWay)) left = 'tasks';
     else if ((await removeAll('networks', 'Id')) > 0) left = 'networks';
     else left = '';
     quiet = left === '' ? quiet + 1 : 0;
