@@ -385,3 +385,11 @@ test('two agents with the same key are found out, and both refused until the key
     150_000,
   );
 });
+
+test('a hub that no site needs any more ends before its time to drain is over', async () => {
+  await site[Symbol.asyncDispose]();
+  await other[Symbol.asyncDispose]();
+  const [hub] = region.hubs;
+  hub?.signal('SIGTERM');
+  await until('the hub to end', 10_000, () => assert.equal(hub?.running, false));
+});

@@ -230,7 +230,10 @@ function tunnels(parts: Parts, { server, backend, draining, drained }: Tunnels):
         draining.abort();
         const drainMs = flags['drain-seconds'] * secondMs;
         backend.stop();
-        await Promise.race([server.drain(drainMs), systemClock.sleep(drainMs + 2 * secondMs)]);
+        const isOver = new AbortController();
+        const late = systemClock.sleep(drainMs + 2 * secondMs, isOver.signal);
+        await Promise.race([server.drain(drainMs), late]);
+        isOver.abort(); // its timer would keep a hub that nobody needs any more
         await server.close();
       } finally {
         drained.abort();
