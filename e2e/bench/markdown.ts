@@ -37,7 +37,7 @@ export function pageOf(
   return [
     '# Benchmarks',
     '',
-    `Measured on ${date} by \`npm run bench\`, on ${machine()}. Ratios compare in one run; peers' figures are their own, of their own machines. Written by \`npm run bench -- --json FILE --keep --markdown docs/benchmarks.md\`.`,
+    `Measured on ${date} by \`npm run bench\`, on ${machine()}. Ratios compare in one run; peers' figures are their own, of their own machines. Written by \`npm run bench -- --json FILE --keep --markdown docs/benchmarks.md\`: what the last run did not measure is of one before, which may have been on another machine.`,
     '',
     '| figure | measured | target | reached | peer |',
     '| --- | --: | --- | --- | --- |',
