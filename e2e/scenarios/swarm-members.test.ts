@@ -154,13 +154,10 @@ async function takenOverFrom(boot: string): Promise<number> {
   return performance.now() - start;
 }
 
-/**
- * The region's word still comes to the swarm: a change of the plan is carried out. How soon a task runs is the
- * swarm's; once on a busy machine it took more than 45 s, for a reason that is not known.
- */
+/** The region's word still comes to the swarm: a change of the plan is carried out. */
 async function scaledTo(replicas: number, some: readonly Phone[]): Promise<void> {
   await world.kubectl('scale', 'appinst/web', `--replicas=${replicas}`);
-  await until(`${replicas} containers`, 120_000, async () => {
+  await until(`${replicas} containers`, 45_000, async () => {
     const found = await containersOf(some, stackName);
     expect(found.length === replicas, found.join());
   });
